@@ -1,8 +1,9 @@
 """Measuring: how a case is timed.
 
 `runner` takes a case from its recipe to the facts that the run file records of it. It uses `workload` (what
-trains), `cells` and `trainer` (its copy on a device, and what a workload asks for beyond its model), `state`
-and `settings` (what is restored), `cuda_graphs`, `thread_search` (for ``cpu@best``), `timing`, `parts` and
+trains), `cells` and `trainer` (its copy on a device, and what a workload asks for beyond its model),
+`optimizers`, `closures`, `losses`, `training` (a step of the user's own), `checkpointing`, `state` and
+`settings` (what is restored), `cuda_graphs`, `thread_search` (for ``cpu@best``), `timing`, `parts` and
 `sustained` (rounds, warm-up, plan), `together` (several processes), `earlier` (what a later process takes
 over), `loss_check`, `flops`, `monitor`, `canary`, `look`, and `skips` and `outcomes` (cases without a
 timing). `simulated` is a device on which timings are exact.
@@ -107,6 +108,16 @@ and larger batches, unless other programs slowed it down. ``train`` is never ski
 many rounds as fit into five times ``max_time``, and at least 2. A case that takes longer than
 ``--breakeven-timeout``, everything included, starts no further round; without two timed rounds its outcome is
 ``timeout``. A lost device is not used again in the same process.
+
+An optimizer with a closure does the passes within its step: ``step`` and ``train`` time all of them, the mean
+number of evaluations is ``closure_calls``, and operations are multiplied by it. One with more than two
+evaluations (`closures`) learns a batch by heart within a few steps, after which it evaluates once: every
+round is the same step, the last of the first six that evaluates as often as the first one does. Of it only
+the first step's loss is compared, by its second evaluation, because rounding grows to percents within a step.
+
+Of a training step of the user's own, the operations of the whole step are counted, the losses that it returns
+are added up and compared, and the first step must change the copy and leave the recipe's own model alone.
+What checkpointing computes again is timed and not counted as operations.
 
 The machine's state (GPU, load, CPU time of the main thread, of this process and of others) is read before the
 warm-up and right before and after the timed rounds, and clocks, power and temperature of an NVIDIA GPU also

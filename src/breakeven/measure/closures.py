@@ -39,25 +39,19 @@ class Closure:
         state: what a step changes, beside the model's buffers.
     """
 
-    def __init__(self, name: str, optimizer: Any, evaluate: Callable[[], Any], state: Sequence[Any]) -> None:
+    def __init__(
+        self, name: str, optimizer: Any, evaluate: Callable[[], Any], state: Sequence[Any] = ()
+    ) -> None:
         self.name = name
         self.calls = 0
         self.steps = 0
-        self.has_settled = False
+        self.is_iterative = False
         self._optimizer = optimizer
         self._evaluate = evaluate
+        self._state = tuple(state)
+        self._kept = SavedState(*state)
         self._loss: Any = None
         self._calls_of_step = 0
-        self._first_calls = 0
-        self._seen_steps = 0
-        self._state = tuple(state)
-        self._before_step: SavedState | None = SavedState(*state)
-        self._kept: SavedState | None = None
-
-    @property
-    def is_iterative(self) -> bool:
-        """Whether a step has more evaluations than `MAX_FIXED`; known after the first one."""
-        return self._first_calls > MAX_FIXED
 
     @property
     def calls_per_step(self) -> float:
@@ -95,20 +89,18 @@ class Closure:
         loss, self._loss = self._loss, None
         return loss
 
-    def after_step(self) -> None:
-        """Look whether the last step is the one to time; the search ends with the first one that is not."""
-        self._first_calls = self._first_calls or self._calls_of_step
-        if self.has_settled:
-            return
-        self._seen_steps += 1
-        is_full = self._calls_of_step >= FULL * self._first_calls
-        if is_full:
-            self._kept = self._before_step
-        self.has_settled = self.is_iterative and (not is_full or self._seen_steps >= MAX_FULL_STEPS)
-        is_looking = self.is_iterative and not self.has_settled
-        self._before_step = SavedState(*self._state) if is_looking else None
+    def find_step(self, whole_step: Callable[[], object]) -> None:
+        """After the first step, find the one to time of an iterative optimizer, by doing the next ones."""
+        first = self._calls_of_step
+        self.is_iterative = first > MAX_FIXED
+        for _ in range(MAX_FULL_STEPS - 1 if self.is_iterative else 0):
+            before = SavedState(*self._state)
+            whole_step()
+            if self._calls_of_step < FULL * first:
+                return
+            self._kept = before
 
     def restore(self) -> None:
-        """Return to the state before the step that is timed, once it is known."""
-        if self.has_settled and self._kept is not None:
+        """Return to the state before the step that is timed."""
+        if self.is_iterative:
             self._kept.restore()

@@ -224,7 +224,9 @@ class ParallelTrainer(Trainer):
 
     def _prepare_model(self) -> None:
         if self.workload.channels_last and not self._scheme.replicates:
-            raise UnsupportedError("channels_last=True: FSDP takes contiguous parameters alone; use fsdp=False")
+            raise UnsupportedError(
+                "channels_last=True: FSDP takes contiguous parameters alone; use fsdp=False"
+            )
         parts = [one for one in (self._module, self._loss) if isinstance(one, nn.Module)]
         if len(parts) == 2 and len(self.trained()) < sum(len(parameters_of(one, None)) for one in parts):
             raise UnsupportedError(

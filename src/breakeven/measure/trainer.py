@@ -184,7 +184,7 @@ class Trainer:
         if self._saved is not None:
             self._return_to_first_step()
             self._steps = 0
-            if not self._knows_the_step:
+            if not self.repeats_one_step:
                 self.whole_step()
                 self._steps = 1
 
@@ -192,10 +192,6 @@ class Trainer:
     def repeats_one_step(self) -> bool:
         """Whether every round is the same step; known after the first one."""
         return self.closure is not None and self.closure.is_iterative
-
-    @property
-    def _knows_the_step(self) -> bool:
-        return self.closure is not None and self.closure.has_settled
 
     def state_tensors(self) -> Iterator[torch.Tensor]:
         """Yield what training has computed so far: weights, buffers, the optimizer's state, and gradients."""
@@ -233,7 +229,7 @@ class Trainer:
         elif self._checks_inputs and self.outputs is not None:  # of the first round of inference
             self._duplicates_batch, self._checks_inputs = self._has_changed_batch(), False
         self.release()
-        if steps and (self._knows_the_step or (self._steps > 1 and self._steps + steps > MAX_STEPS)):
+        if steps and (self.repeats_one_step or (self._steps > 1 and self._steps + steps > MAX_STEPS)):
             self.restore()
         if phase.takes_steps:
             self._steps += steps
@@ -288,8 +284,8 @@ class Trainer:
         or they become channels-last.
         """
         inputs, targets = self.host_batches[self._turns.take()]
-        moved = map_inputs(self._input_on_device, inputs, self.workload.host_inputs)
-        self.batch = moved, map_tensors(self._on_device, targets)
+        moved = map_inputs(self._on_device, inputs, self.workload.host_inputs)
+        self.batch = moved, map_tensors(self._moved, targets)
         if self._saved is None:
             self._versions = [tensor._version for tensor in tensors_in(self.batch)]
 
@@ -386,10 +382,6 @@ class Trainer:
 
     def _after_step(self) -> None:
         """After the first step, keep the state, and check what the step has changed."""
-        if self.closure is not None:
-            self.closure.after_step()
-            if self.repeats_one_step:
-                self.compared_losses = 1  # rounding grows to percents within one such step
         if self._saved is not None:
             return
         check_first_step(self.workload, self.trained(), self._own_versions)
@@ -399,6 +391,11 @@ class Trainer:
         self._saved = SavedState(
             self._module, self._loss, self.optimizer, self.scheduler, self.scaler, self._turns
         )
+
+        if self.closure is not None:
+            self.closure.find_step(self.whole_step)
+        if self.repeats_one_step:
+            self.compared_losses = 1  # rounding grows to percents within one such step
 
     def repeat_skipped(self) -> None:
         """Repeat the first step for as long as the gradient scaler skips it, because its scale is too large.
@@ -432,13 +429,14 @@ class Trainer:
         for parameter in self.trained():
             parameter.grad = None
 
-    def _on_device(self, movable: Any) -> Any:
+    def _moved(self, movable: Any) -> Any:
         moved = moved_to(self.device.torch_device, movable, non_blocking=self.workload.pin_memory)
         return duplicate(moved) if self._duplicates_batch else moved
 
-    def _input_on_device(self, movable: Any) -> Any:
+    def _on_device(self, movable: Any) -> Any:
+        """Return one of the inputs on the device."""
         if not self.workload.channels_last:
-            return self._on_device(movable)
+            return self._moved(movable)
         moved = moved_to(self.device.torch_device, movable, non_blocking=self.workload.pin_memory)
         converted = to_channels_last(moved)
         return duplicate(moved) if converted is moved and self._duplicates_batch else converted

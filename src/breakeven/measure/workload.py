@@ -29,7 +29,7 @@ class Workload:
         model: any `torch.nn.Module`.
         loss: any callable of ``(outputs, targets)`` giving a scalar; a module is moved to the device too, and
             its parameters are trained. None: the model returns the loss, as ``outputs.loss``, as
-            ``outputs["loss"]``, or as its only output.
+            ``outputs["loss"]``, or as its only output; what it needs of the targets is among the inputs.
         optimizer: called with the list of parameters, the model's and then the loss's, after the move to the
             device; for instance `torch.optim.Adam`. With `training_step`: also a mapping of names of
             submodules to such functions, each called with the parameters of its submodule.
@@ -52,14 +52,19 @@ class Workload:
         grad_scaler: scale the loss by a `torch.amp.GradScaler`; needs ``autocast=torch.float16``. A function
             is called with the type of the device and returns the scaler.
         checkpoint: the submodules whose activations are computed again in the backward pass
-            (`torch.utils.checkpoint.checkpoint`): names or patterns such as ``"layers.*"``, or a function of
-            a submodule that returns whether it is one.
+            (`torch.utils.checkpoint.checkpoint` with ``use_reentrant=False``): names, patterns such as
+            ``"layers.*"``, whose ``*`` stands for one part of a name, or a function of a submodule that
+            returns whether it is one. Inference is not affected.
         channels_last: keep the model's 4-dimensional parameters and its 4-dimensional inputs in
-            `torch.channels_last`; ``transfer`` converts the inputs.
-        closure: whether ``optimizer.step`` is called with a closure, which does the passes. None: if its
-            signature requires one, as that of `torch.optim.LBFGS` does.
-        training_step: the whole step after the transfer, called with a `Training`; returns the loss. Then
-            ``train`` and ``transfer`` are timed, and no phase of the step's parts.
+            `torch.channels_last`; ``transfer`` converts the inputs, which is a copy on a CPU too.
+        closure: whether ``optimizer.step`` is called with a closure, which drops the gradients, does one pass
+            forward and backward, clips, and returns the loss. None: if its signature requires one, as that of
+            `torch.optim.LBFGS` does. Then ``step`` and ``train`` time all evaluations, and ``forward`` and
+            ``backward`` are skipped. An optimizer that expects gradients before its step needs
+            `training_step`.
+        training_step: the whole step after the transfer, called with a `breakeven.Training`; returns the
+            loss, or several. Then ``transfer`` and whole steps (``train``, ``epoch``) are timed, and other
+            phases are skipped.
         autocast: run forward and loss under `torch.autocast` with this dtype.
         compile: run the model through `torch.compile`.
         pin_memory: keep the host batch in pinned memory and copy it without blocking. Pinning itself
