@@ -80,6 +80,11 @@ class Phase(StrEnum):
         return Trait.LOOP in self.traits
 
     @property
+    def is_answer(self) -> bool:
+        """Whether it has a break-even of its own; it is then never skipped to save time."""
+        return Trait.ANSWER in self.traits
+
+    @property
     def needs_processes(self) -> bool:
         """Whether only devices of several processes have it."""
         return Trait.SEVERAL in self.traits
@@ -110,7 +115,7 @@ class Phase(StrEnum):
 
 
 HEADLINE = Phase.TRAIN
-"""The phase that a verdict is about, if it was measured. Its cases are never skipped to save time."""
+"""The phase that a verdict is about, if it was measured."""
 
 COMPARED = (HEADLINE, *(phase for phase in Phase if phase.is_compared and phase is not HEADLINE))
 """The phases with a speedup, the headline first."""

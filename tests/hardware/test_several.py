@@ -1,12 +1,12 @@
 """Devices of several processes: their names, what they refuse, and a rank's share."""
 
 import os
-import time
 
 import pytest
 import torch.distributed as dist
 
 from breakeven.errors import UsageError
+from breakeven.hardware import device as device_module
 from breakeven.hardware import several
 from breakeven.hardware.devices import Cpu, parse_device
 from breakeven.hardware.several import Several
@@ -94,14 +94,14 @@ def test_facts():
 
 def test_the_cpu_time_of_all_ranks_counts(monkeypatch):
     device = parse_device("2xcpu")
-    monkeypatch.setattr(time, "process_time", lambda: 3.0)
+    monkeypatch.setattr(device_module, "own_cpu_s", lambda: 3.0)
     assert device.process_s() == 3.0
-    monkeypatch.setattr(several, "_cpu_s", {7: 1.0, 8: 2.0}.__getitem__)
+    monkeypatch.setattr(several, "cpu_s", {7: 1.0, 8: 2.0}.__getitem__)
     device.others = (7, 8)
     assert device.process_s() == 6.0
 
 
 def test_the_cpu_time_of_a_process():
     """That of a process that has ended is 0."""
-    assert several._cpu_s(os.getpid()) > 0
-    assert several._cpu_s(2**22 + 1) == 0.0
+    assert several.cpu_s(os.getpid()) > 0
+    assert several.cpu_s(2**22 + 1) == 0.0

@@ -18,7 +18,7 @@ from breakeven.errors import MeasurementError, RecipeError
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.flops import count_flops
 from breakeven.measure.loss_check import first_losses
-from breakeven.measure.outcomes import UnsupportedError
+from breakeven.measure.outcomes import UnsupportedError, reason_for
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import Round, time_round
@@ -400,6 +400,16 @@ def test_factories_that_return_something_else(field, value, message):
     with pytest.raises(RecipeError, match=message) as raised:
         ready(workload)
     assert "\n" not in str(raised.value)
+
+
+def test_a_scheduler_that_ends():
+    """A run's schedule is longer than a round."""
+    trainer = ready(workload_of(scheduler=partial(OneCycleLR, max_lr=0.1, total_steps=20)))
+    with pytest.raises(ValueError, match="Tried to step") as raised:
+        trainer.run(Phase.TRAIN, steps=30)
+    reason = reason_for(raised.value)
+    assert reason.endswith("let the scheduler have at least 10,000")
+    assert "\n" not in reason
 
 
 def test_a_scheduler_of_the_users_own():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -12,6 +11,7 @@ from typing import Any, Self
 import torch
 
 from breakeven.hardware.cuda_capture import GraphRecorder
+from breakeven.hardware.load import own_cpu_s
 from breakeven.hardware.threads import default_threads
 
 
@@ -95,8 +95,11 @@ class Device(ABC):
         return 1
 
     def process_s(self) -> float:
-        """Return the CPU time, in seconds since some start, of all threads that work for this device."""
-        return time.process_time()
+        """Return the CPU time, in seconds since some start, of all that works for this device.
+
+        The workers of a loader are processes of this one, and count.
+        """
+        return own_cpu_s()
 
     def reset_peak_memory(self) -> None:  # noqa: B027 - most devices have nothing to do
         """Reset the peak, where the device counts one."""

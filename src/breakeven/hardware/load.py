@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import multiprocessing
 import os
 import threading
 import time
@@ -149,7 +150,23 @@ def spinning(threads: int) -> Wait:
 
 def moment() -> Moment:
     """Read the counters now."""
-    return Moment(time.perf_counter(), time.process_time(), cpu_times())
+    return Moment(time.perf_counter(), own_cpu_s(), cpu_times())
+
+
+def own_cpu_s() -> float:
+    """Return the CPU seconds of this process and of its workers: those that ended, and those that run."""
+    ended = os.times()
+    running_s = sum(cpu_s(child.pid) for child in multiprocessing.active_children() if child.pid)
+    return time.process_time() + ended.children_user + ended.children_system + running_s
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds of a process, 0 if it has ended."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
 
 
 def cpu_times() -> CpuTimes:

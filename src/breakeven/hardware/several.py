@@ -82,7 +82,7 @@ class Several(Device):
 
     def process_s(self) -> float:
         """Return the CPU time of all ranks."""
-        return super().process_s() + sum(map(_cpu_s, self.others))
+        return super().process_s() + sum(map(cpu_s, self.others))
 
     def synchronize(self) -> None:
         """Wait for this rank's device."""
@@ -173,10 +173,3 @@ def _check_libraries(name: str, backend: str) -> None:
         raise UsageError(f"device {name!r} is not available: {build} NCCL; {remedy}")
     if not dist.is_gloo_available():
         raise UsageError(f"device {name!r} is not available: {build} gloo; {remedy}")
-
-
-def _cpu_s(pid: int) -> float:
-    with suppress(psutil.Error):  # it may just have ended
-        times = psutil.Process(pid).cpu_times()
-        return float(times.user + times.system)
-    return 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -14,7 +15,7 @@ from breakeven.case import Cell
 from breakeven.errors import RecipeError
 from breakeven.hardware.device import Device
 from breakeven.measure.cuda_graphs import make_trainer, why_no_graphs
-from breakeven.measure.outcomes import UnsupportedError
+from breakeven.measure.outcomes import CaseTimeout, UnsupportedError
 from breakeven.measure.settings import (
     apply,
     as_texts,
@@ -58,18 +59,19 @@ class CellCache:
     """Keeps one workload and one trainer, and releases memory when either changes.
 
     The settings of torch that a recipe changed are in effect for its cases alone. What differs from
-    `process_settings` is recorded.
+    `process_settings` is recorded. A loader may take `timeout_s` to give the first batch.
     """
 
     def __init__(self, clock: Clock, placing: Placing | None = None) -> None:
         self.model_transfer_s = 0.0
+        self.timeout_s = math.inf
         self._placing = placing or Alone()
         self._settings: dict[str, Any] = {}
         self._before: dict[str, Any] = {}
         self.process_settings = read_settings()
         self._clock = clock
         self._cell: Cell | None = None
-        self._workload: Workload | RecipeError | UnsupportedError | None = None
+        self._workload: Workload | RecipeError | UnsupportedError | CaseTimeout | None = None
         self._trainer: Trainer | None = None
         self._holding: Device | None = None
 
@@ -95,6 +97,7 @@ class CellCache:
 
         Raises:
             RecipeError: the recipe raised or returned no workload, now or at the cell's first case.
+            CaseTimeout: a loader without another batch gave none in time.
             UnsupportedError: the workload cannot be divided among the processes that train it.
         """
         if self._cell != cell:
@@ -105,8 +108,8 @@ class CellCache:
             gc.freeze()
             with settings_kept() as before:
                 try:
-                    self._workload = self._placing.share(cell, build(recipe))
-                except (RecipeError, UnsupportedError) as error:
+                    self._workload = self._placing.share(cell, build(recipe, self.timeout_s))
+                except (RecipeError, UnsupportedError, CaseTimeout) as error:
                     self._workload = error
                 self._settings = inherited(before)
             self._cell = cell

@@ -13,6 +13,7 @@ from typing import Any
 
 from breakeven.errors import MeasurementError
 from breakeven.hardware.device import Device
+from breakeven.measure.loading_trainer import LoadingTrainer
 from breakeven.measure.tensors import (
     duplicate,
     map_inputs,
@@ -50,8 +51,10 @@ def why_no_graphs(workload: Workload) -> str | None:
 
 
 def make_trainer(workload: Workload, device: Device) -> Trainer:
-    """Return the trainer of a workload: one with CUDA graphs if the workload asks for them."""
-    return GraphedTrainer(workload, device) if workload.cuda_graph else Trainer(workload, device)
+    """Return the trainer of a workload: one with CUDA graphs, or with a loader, if it asks for them."""
+    if workload.cuda_graph:
+        return GraphedTrainer(workload, device)
+    return Trainer(workload, device) if workload.loader is None else LoadingTrainer(workload, device)
 
 
 def prepare_graphs(trainer: Trainer, clock: Clock) -> dict[str, float]:
@@ -131,7 +134,7 @@ class GraphedTrainer(Trainer):
     def transfer(self) -> None:
         """Copy the next host batch to the memory that the graphs read."""
         non_blocking = self.workload.pin_memory
-        host_batch = self.host_batches[self._turns.take()]
+        host_batch = self.next_host_batch()
         for there, here in zip(tensors_in(self._graph_batch), tensors_in(host_batch), strict=True):
             there.detach().copy_(here.detach(), non_blocking=non_blocking)
         self.batch = self._graph_batch

@@ -162,12 +162,15 @@ def count_flops(workload: Workload, clock: Clock = time.thread_time) -> Flops | 
 def moved_bytes(phase: Phase, trainer: Trainer) -> int | None:
     """Return the bytes that a phase must move here; None if nothing moves or the number is unknown.
 
-    ``transfer``: the host batch, all tensors of inputs and targets, the mean of several batches; on a CPU
-    nothing moves. ``step``: `step_bytes`, on every device; unknown with a closure, which does the passes too.
+    ``load``: the batch that was taken last. ``transfer``: the host batch, all tensors of inputs and targets,
+    the mean of several batches; on a CPU nothing moves. ``step``: `step_bytes`, on every device; unknown with
+    a closure, which does the passes too.
     """
     if phase is Phase.TRANSFER and trainer.device.is_accelerator:
         size = _size(tensors_in(trainer.host_batches))
         return None if size is None else round(size / len(trainer.host_batches))
+    if phase is Phase.LOAD:
+        return _size(tensors_in(trainer.next_host_batch()))
     if phase is not Phase.STEP or trainer.closure is not None:
         return None
     clips, scales = trainer.workload.clip_grad_norm is not None, bool(trainer.workload.grad_scaler)

@@ -57,7 +57,9 @@ _DEVICE_LOST = (  # the device's context is then unusable for the rest of this p
 
 KEPT_GRAPH = "backward through the graph a second time"
 UNUSED = "Expected to have finished reduction in the prior iteration"
-"""Parts of torch's messages, about a freed graph and unused parameters, whose advice does not apply here."""
+SCHEDULE_ENDED = "The specified number of total steps is"
+"""Parts of torch's messages, about a freed graph, unused parameters and a scheduler such as OneCycleLR, whose
+advice does not apply here."""
 
 ALL_TAKE_PART = (
     "took no part in a step, which DistributedDataParallel needs; call requires_grad_(False) on what is not "
@@ -127,6 +129,11 @@ def reason_for(error: BaseException) -> str:
         return (
             "the backward pass reached the graph of an earlier step; detach what the model or the loss keeps "
             "between steps, e.g. self.state = state.detach()"
+        )
+    if SCHEDULE_ENDED in str(error):
+        return (
+            f"{error_line(error)}; a case may train for some thousand steps before it returns to its first, "
+            "so let the scheduler have at least 10,000"
         )
     if UNUSED in str(error):
         return f"some parameters {ALL_TAKE_PART}"

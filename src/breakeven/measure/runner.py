@@ -16,9 +16,10 @@ from breakeven.measure.cells import CellCache, in_effect
 from breakeven.measure.cuda_graphs import prepare_graphs
 from breakeven.measure.earlier import Earlier, hand_on
 from breakeven.measure.flops import FlopCounts, moved_bytes
+from breakeven.measure.loading_trainer import loading
 from breakeven.measure.loss_check import LossCheck, Losses
 from breakeven.measure.monitor import Sampler, evidence_of, snapshot, state_between, subnormal_evidence
-from breakeven.measure.outcomes import outcome_of, reason_for
+from breakeven.measure.outcomes import UnsupportedError, outcome_of, reason_for
 from breakeven.measure.parts import PART_ROUNDS, part_facts
 from breakeven.measure.settings import as_texts, read_settings
 from breakeven.measure.skips import MAX_OVERRUN, Deadline, SkipPolicy, max_round_s, raise_if_over_budget
@@ -34,6 +35,7 @@ from breakeven.measure.timing import (
     Warmup,
     beyond_steady,
     block_steps,
+    first_call_s,
     min_warmup,
     plan_rounds,
     time_round,
@@ -44,7 +46,7 @@ from breakeven.measure.together import Together
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.warnings_shown import warnings_shown
 from breakeven.measure.workload import Recipe, batch_facts, error_line
-from breakeven.phases import HEADLINE, Phase, parse_phase
+from breakeven.phases import Phase, parse_phase
 
 TimeRounds = Callable[[Round, RoundPlan], None]
 """Times the planned rounds and stores the seconds; in a run, by `benchmark.pedantic`."""
@@ -111,13 +113,19 @@ class Runner:
             self._threads.adopt(case.cell, earlier.threads)
         deadline = Deadline(self.budget.timeout_s, self._clock)
         phase = parse_phase(case.phase)
-        with self._ready(case, device, recipe) as (trainer, captured):
+        _refuse_ranks(phase, device)
+        with (
+            self._ready(case, device, recipe) as (trainer, captured),
+            loading(trainer, phase, lambda: deadline.left_s, self._clock) as loaded,
+        ):
             facts = {**device.describe(), "parameters": trainer.workload.parameters}
             facts["model_transfer_s"] = self._cells.model_transfer_s
             facts |= batch_facts(trainer.workload)
             round_ = Round(phase, trainer, deadline=deadline, clock=self._clock)
+            if phase.needs_loader:
+                round_ = round_.of(round_.cycle)
             early, losses = self._first_calls(round_, deadline, earlier)
-            facts["first_call_s"] = early[0].latency_s
+            facts["first_call_s"] = first_call_s(early)
             with self._counted(PREPARING):
                 limit_s = MAX_OVERRUN * self.budget.max_time_s
                 if not device.is_accelerator and None not in losses:  # a call was a whole step
@@ -142,14 +150,19 @@ class Runner:
             facts |= warmed | captured | self._after_rounds(trainer)
             if earlier is None:
                 facts |= self._found_once(case, phase, trainer, warmed["step_s"])
-            return facts
+        return facts | loaded
 
     @warnings_shown()
     def run_once(self, case: CaseKey, device: Device, recipe: Recipe, time_rounds: TimeRounds) -> None:
         """Run one round of a case without a warm-up, for ``--benchmark-disable``."""
-        with self._ready(case, device, recipe) as (trainer, _):
-            phase = parse_phase(case.phase)
-            time_rounds(Round(phase, trainer, clock=self._clock), RoundPlan(1, lead_in=0))
+        phase, deadline = parse_phase(case.phase), Deadline(self.budget.timeout_s, self._clock)
+        _refuse_ranks(phase, device)
+        with (
+            self._ready(case, device, recipe) as (trainer, _),
+            loading(trainer, phase, lambda: deadline.left_s, self._clock),
+        ):
+            round_ = Round(phase, trainer, clock=self._clock)
+            time_rounds(round_.of(round_.cycle) if phase.needs_loader else round_, RoundPlan(1, lead_in=0))
             trainer.loss_value()
 
     def begin(self) -> dict[str, str]:
@@ -191,6 +204,7 @@ class Runner:
         # Before the device becomes the current one, which alone makes a context.
         with self._counted(PREPARING):
             self._initialize(device)
+            self._cells.timeout_s = self.budget.timeout_s
             threads = self._threads_set(case.cell, device, recipe)
         with threads, device.active():
             with self._counted(PREPARING):
@@ -241,21 +255,26 @@ class Runner:
             except Exception:
                 trainer.loss_value()  # a loss that is not a number is the better reason
                 raise
-            first_loss = trainer.loss_value()
+            first_loss = self._compared_loss(round_)
             if earlier is not None and earlier.is_slow(first.latency_s, self.budget):
                 deadline.check(MIN_SLOW * first.total_s)
                 return [first], (first_loss, None)
             later = [time_round(round_, self._clock)]
-            losses = first_loss, trainer.loss_value()
+            losses = first_loss, self._compared_loss(round_)
             while self._may_get_faster(round_, later, deadline, earlier):
                 later.append(time_round(round_, self._clock))
-            fastest_s = round_.cycle * min(timed.total_s for timed in later)
-            if round_.phase is HEADLINE or earlier is not None:
+            fastest_s = round_.cycle // round_.steps * min(timed.total_s for timed in later)
+            if round_.phase.is_answer or earlier is not None:
                 deadline.check(MIN_SLOW * fastest_s)
             else:
                 deadline.check((MIN_SLOW + max(0, MIN_CALLS - len(later))) * fastest_s)
                 raise_if_over_budget(fastest_s, self.budget)
         return [first, *later], losses
+
+    def _compared_loss(self, round_: Round) -> float | None:
+        """Return the loss of the last round, if it can be compared: not that of a loaded batch."""
+        loss = round_.trainer.loss_value()
+        return None if round_.phase.needs_loader else loss
 
     def _may_get_faster(
         self, round_: Round, later: list[Timed], deadline: Deadline, earlier: Earlier | None
@@ -263,7 +282,7 @@ class Runner:
         """Return whether another call may show that a case is not too slow.
 
         A busy neighbor can slow a few calls of 1 ms down to 1 s, and a compiler works in several of the
-        first ones. The headline is not skipped, nor is what an earlier process timed, so more than
+        first ones. An answer is not skipped, nor is what an earlier process timed, so more than
         `MIN_CALLS` are only made where they get faster, and none at the level of earlier processes.
         """
         seconds = [timed.total_s for timed in later]
@@ -276,7 +295,7 @@ class Runner:
         if len(later) >= MAX_CALLS or min(seconds) <= max_round_s(self.budget):
             return False
         is_cheap = sum(seconds) < MAX_OVERRUN * self.budget.max_time_s
-        may_be_skipped = round_.phase is not HEADLINE and earlier is None
+        may_be_skipped = not round_.phase.is_answer and earlier is None
         return seconds[-1] < seconds[-2] / 2 or (
             may_be_skipped and (is_cheap or round_.trainer.workload.compile)
         )
@@ -293,7 +312,7 @@ class Runner:
         began_s = self._clock()
         with self._counted(WARMING_UP):
             warmup, steps = self._steady(case, round_, early, earlier)
-            if round_.phase is not HEADLINE and earlier is None:
+            if not round_.phase.is_answer and earlier is None:
                 raise_if_over_budget(warmup.round_s(), self.budget, warmup.fastest_s())
             deadline.check(MIN_SLOW * warmup.round_s(steps))
             load = sustained.load_before(round_, warmup, self.budget, began_s, self._clock)
@@ -348,7 +367,7 @@ class Runner:
         if earlier is None:
             return warm_up_loop(round_, minimum, budget, calls, self._clock)
         block = round_.of(block_steps(earlier.steps, round_.cycle))
-        same = calls if block.steps == 1 else ()
+        same = calls if block.steps == round_.steps else ()
         return warm_up(block, minimum, budget.max_time_s, same, self._clock, has_settled), earlier.steps
 
     def _after_rounds(self, trainer: Trainer) -> dict[str, Any]:
@@ -369,7 +388,7 @@ class Runner:
         # As many as fit into the time of a case, so that a slow step is not repeated for its parts.
         cycle_s = trainer.cycle(phase) * step_s
         part_rounds = min(PART_ROUNDS, int(self.budget.max_time_s / max(cycle_s, 1e-9)))
-        if len(trainer.parts.of_phase(phase).timed) > 1 and part_rounds > 0:
+        if _has_parts(phase, trainer) and part_rounds > 0:
             with self._counted(TIMING):
                 facts |= part_facts(phase, trainer, self._clock, part_rounds)
         trainer.release()
@@ -378,3 +397,19 @@ class Runner:
         with self._counted(PREPARING):
             calls = None if trainer.closure is None else trainer.closure.calls_per_step
             return facts | self._flops.facts(case.cell, phase, trainer.workload, ranks, calls)
+
+
+def _refuse_ranks(phase: Phase, device: Device) -> None:
+    if phase.needs_loader and device.processes > 1:
+        raise UnsupportedError(
+            f"{phase} is not timed on {device.name}: each of its processes would load every batch"
+        )
+
+
+def _has_parts(phase: Phase, trainer: Trainer) -> bool:
+    """Return whether a case's facts have the parts of a phase, and how long it is queued.
+
+    One step with loaded batches would not show them: a worker's batch waits for the others of its burst.
+    """
+    is_queued = phase is Phase.INFER and trainer.device.is_accelerator
+    return not phase.needs_loader and (is_queued or len(trainer.parts.of_phase(phase).timed) > 1)

@@ -50,7 +50,7 @@ class Deadline:
 class SkipRule:
     """The batch size and phase from which the cases of a model on a device are skipped.
 
-    The headline phase is only skipped after out of memory, never to save time.
+    A phase with an answer of its own is only skipped after out of memory, never to save time.
     """
 
     case: CaseKey
@@ -59,13 +59,24 @@ class SkipRule:
 
     def covers(self, case: CaseKey) -> bool:
         """Return whether `case`, of the same model and device, would end the same way."""
+        ended, other = parse_phase(self.case.phase), parse_phase(case.phase)
+        if not _needs_as_much(other, ended):
+            return False
         if self.kind == OutcomeKind.OOM:
             return case.batch_size > self.case.batch_size
-        if case.phase == HEADLINE:
-            return False
         order = list(Phase)
-        is_later = order.index(parse_phase(case.phase)) >= order.index(parse_phase(self.case.phase))
-        return is_later and case.batch_size >= self.case.batch_size
+        is_later = order.index(other) >= order.index(ended)
+        return not other.is_answer and is_later and case.batch_size >= self.case.batch_size
+
+
+def _needs_as_much(phase: Phase, ended: Phase) -> bool:
+    """Return whether a phase does what another one does, in memory and time; training is counted as one.
+
+    Inference does less than training, and loading happens on the host alone.
+    """
+    if Phase.LOAD in (phase, ended):
+        return ended is Phase.LOAD and phase.needs_loader
+    return phase is not Phase.INFER or ended in (Phase.INFER, Phase.TRANSFER)
 
 
 class SkippedByRule(CaseSkipped):
@@ -116,7 +127,7 @@ class SkipPolicy:
                 raise SkippedByRule(
                     f"not tried: {rule.case.phase} at batch {batch_size(rule.case.batch_size)}: {what}"
                 )
-        if case.phase == HEADLINE:
+        if parse_phase(case.phase).is_answer:
             return
         if parse_phase(case.phase).takes_steps:
             step_s = self._forecast.seen((case.model, case.device, HEADLINE), case.batch_size)

@@ -11,6 +11,7 @@ from breakeven.phases import STEP_PARTS, WHOLE_STEPS, Phase
 
 _PASS = ("transfer", "forward", "backward")
 
+NO_GRAPH = "cuda_graph=True captures one batch in its place; time it with cuda_graph=False"
 NO_LOADER = "the workload has no loader; give it Workload(loader=...), a DataLoader or a function of one"
 
 
@@ -43,7 +44,7 @@ class StepParts:
             workload: whose step.
             closure_of: the name of the optimizer, if its step is called with a closure.
         """
-        unloaded = "" if workload.loader is not None else NO_LOADER
+        unloaded = NO_LOADER if workload.loader is None else NO_GRAPH if workload.cuda_graph else ""
         if workload.training_step is not None:
             return cls(("transfer", "training_step"), "training_step does the whole step", unloaded)
         if closure_of is not None:

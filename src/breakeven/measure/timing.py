@@ -96,6 +96,7 @@ class Round:
         self.deadline = deadline
         self.cycle = trainer.cycle(phase)
         self.own_clock = clock
+        self._prepared_steps = steps
         self.synchronize = trainer.device.synchronize
         self.clock = trainer.round_clock
         self.before_setup: Callable[[], object] | None = None
@@ -120,7 +121,7 @@ class Round:
             self.deadline.check()
         if self.before_setup is not None:
             self.before_setup()
-        self.trainer.prepare(self.phase, self.steps)
+        self.trainer.prepare(self.phase, self._prepared_steps)
         self.synchronize()
 
     def run(self) -> None:
@@ -137,22 +138,17 @@ class CycleRound(Round):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self._prepared_steps = self.cycle
         self._read = self.clock or self.own_clock
         self._shown_s = 0.0
         self.clock = lambda: self._shown_s
 
-    def setup(self) -> None:
-        """Prepare the first of the batches.
+    def run(self) -> None:
+        """Run the phase on each batch, prepared before and waited for after.
 
         Raises:
             CaseTimeout: the deadline has passed.
         """
-        self.steps, one = self.cycle, self.steps
-        super().setup()
-        self.steps = one
-
-    def run(self) -> None:
-        """Run the phase on each batch, prepared before and waited for after."""
         timed_s = 0.0
         for index in range(self.cycle):
             if index:
@@ -328,7 +324,7 @@ def warm_up_loop(
     step_s = min(timed.latency_s for timed in earlier)
     cycle = round_.cycle
     block = round_.of(block_steps(loop_steps(step_s, budget, cycle, round_.max_steps), cycle))
-    same = earlier if block.steps == 1 else ()
+    same = earlier if block.steps == earlier[0].steps else ()
     warmup = warm_up(block, minimum, budget.max_time_s, same, clock)
     return warmup, loop_steps(warmup.latency_s, budget, cycle, round_.max_steps)
 
@@ -336,6 +332,15 @@ def warm_up_loop(
 def block_steps(steps: int, cycle: int = 1) -> int:
     """Return the steps of a block of the warm-up of a loop: a multiple of `cycle`."""
     return whole_cycles(steps // BLOCKS, cycle)
+
+
+def first_call_s(early: Sequence[Timed]) -> float:
+    """Return the seconds of the very first step: its round's, without the other steps in it."""
+    first, *later = early
+    if not later:
+        return first.latency_s
+    usual_s = min(timed.latency_s for timed in later)
+    return max(usual_s, first.steps * first.latency_s - (first.steps - 1) * usual_s)
 
 
 def beyond_steady(early: Sequence[Timed], warmup: Warmup) -> float:

@@ -271,8 +271,6 @@ class Trainer:
 
     def cycle(self, phase: Phase) -> int:
         """Return how often a phase runs until it has had each batch equally often."""
-        if phase.needs_loader:
-            return 1
         batches = len(self.host_batches)
         taken = self.parts.of_phase(phase).timed.count("transfer")
         return batches // math.gcd(batches, max(1, taken))
@@ -283,11 +281,15 @@ class Trainer:
         On a CPU that does nothing, unless the model changes its inputs in place or asks for their gradients,
         or they become channels-last.
         """
-        inputs, targets = self.host_batches[self._turns.take()]
+        inputs, targets = self.next_host_batch()
         moved = map_inputs(self._on_device, inputs, self.workload.host_inputs)
         self.batch = moved, map_tensors(self._moved, targets)
         if self._saved is None:
             self._versions = [tensor._version for tensor in tensors_in(self.batch)]
+
+    def next_host_batch(self) -> Any:
+        """Return the host batch whose turn it is."""
+        return self.host_batches[self._turns.take()]
 
     def zero_grad(self) -> None:
         """Set the gradients to None, the default of `Optimizer.zero_grad`."""
@@ -346,12 +348,12 @@ class Trainer:
             sum_of_losses(None)
 
     def infer(self) -> None:
-        """Copy the inputs of the host batch to the device, and run the model on them.
+        """Copy the inputs of the next host batch to the device, and run the model on them.
 
         The model is in eval mode, and the caller has entered `torch.inference_mode`, once for all steps of a
         loop.
         """
-        inputs, _ = self.host_batches[self._turns.take()]
+        inputs, _ = self.next_host_batch()
         if self._checks_inputs:
             with torch.inference_mode(mode=False):  # in it, tensors do not count their changes
                 self.batch = map_inputs(self._on_device, inputs, self.workload.host_inputs)
@@ -360,10 +362,6 @@ class Trainer:
             self.batch = map_inputs(self._on_device, inputs, self.workload.host_inputs)
         with self._autocast():
             self.outputs = outputs_of(self.model, self.batch)
-
-    def load(self) -> None:
-        """Take the next host batch from the workload's loader."""
-        raise NotImplementedError
 
     @property
     def has_stepped(self) -> bool:

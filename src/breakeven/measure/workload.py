@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class Workload:
             ``model(*inputs)``; a mapping, called as ``model(**inputs)``.
         targets: what the loss takes besides the outputs; nested tensors like `inputs`.
         batches: in place of `inputs` and `targets`, several pairs of them, taken in turn. Their shapes may
-            differ.
+            differ; each time is the mean over all of them.
         loader: a `torch.utils.data.DataLoader`, or a function that returns one, for the phases ``load`` and
             ``epoch``. Without `inputs` and `batches`, its first batch is the one that other phases train on.
         unpack: turns a batch of the loader into ``(inputs, targets)``. None: a tuple or list of two is that
@@ -48,9 +49,11 @@ class Workload:
             step of the optimizer; None for no clipping.
         scheduler: called with the optimizer; for instance
             ``partial(torch.optim.lr_scheduler.StepLR, step_size=30)``. Its ``step()`` follows each step of
-            the optimizer.
+            the optimizer, so one that needs a metric (``ReduceLROnPlateau``) is refused. A case returns to
+            its first step every few hundred steps, and so does the schedule.
         grad_scaler: scale the loss by a `torch.amp.GradScaler`; needs ``autocast=torch.float16``. A function
-            is called with the type of the device and returns the scaler.
+            is called with the type of the device and returns the scaler. First steps that it skips, because
+            its scale is too large, are repeated and not timed.
         checkpoint: the submodules whose activations are computed again in the backward pass
             (`torch.utils.checkpoint.checkpoint` with ``use_reentrant=False``): names, patterns such as
             ``"layers.*"``, whose ``*`` stands for one part of a name, or a function of a submodule that
@@ -149,30 +152,41 @@ def parameters_of(model: nn.Module, loss: Any) -> list[nn.Parameter]:
 Recipe = Callable[[], Workload]
 
 
-def build(recipe: Recipe) -> Workload:
-    """Call a recipe, seeded, and return its workload.
+def build(recipe: Recipe, timeout_s: float = math.inf) -> Workload:
+    """Call a recipe, seeded, and return its workload, with a batch of its loader if it has no other.
+
+    Args:
+        recipe: returns a workload.
+        timeout_s: the seconds after which a worker of the loader that gives no batch is taken to hang.
 
     Raises:
         RecipeError: it raised or returned something else; one line with the recipe's file and line.
+        CaseTimeout: its loader gave no batch in time.
     """
+    from breakeven.measure.loading import with_first_batch  # which needs this module
+
     if not callable(recipe):
         raise RecipeError(
             f"train_benchmark got {kind(recipe)}, expected a recipe, a function that returns a Workload; "
             "write train_benchmark(lambda: ...)"
         )
     seed_all()
-    try:
-        workload = recipe()
-        if isinstance(workload, Workload):
-            _prepare(workload)
-    except (Exception, SystemExit) as error:
-        raise RecipeError(f"{where_of(recipe, error)}: the recipe raised {error_line(error)}") from error
+    workload = _called(recipe, recipe)
     if not isinstance(workload, Workload):
         raise RecipeError(
             f"{where_of(recipe)}: the recipe returned {kind(workload)}, expected a breakeven.Workload; "
             "pass a function that returns one"
         )
+    workload = with_first_batch(workload, timeout_s)
+    _called(recipe, partial(_prepare, workload))
     return workload
+
+
+def _called(recipe: Recipe, work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except (Exception, SystemExit) as error:
+        raise RecipeError(f"{where_of(recipe, error)}: the recipe raised {error_line(error)}") from error
 
 
 def _prepare(workload: Workload) -> None:

@@ -6,7 +6,6 @@ with its coordinator, and leaves Ctrl-C to it.
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import os
 import signal
@@ -23,6 +22,7 @@ from _pytest.terminal import TerminalReporter  # exported by pytest itself only 
 from breakeven.case import OutcomeKind
 from breakeven.errors import UsageError
 from breakeven.format import plural
+from breakeven.hardware.orphans import end_with_parent
 from breakeven.plugin.assignment import Assignment
 from breakeven.runs.journal import (
     TIMED,
@@ -59,8 +59,6 @@ was covered is appended, and combined there; the report with an empty name is py
 RESELECTING = ("lfplugin", "nfplugin", "stepwiseplugin")
 """pytest's plugins that choose tests by the last run and remember this one, as the coordinator does."""
 
-_PR_SET_PDEATHSIG = 1
-
 
 class Reporter(TerminalReporter):  # type: ignore[misc]  # it is final to type checkers
     """Prints no summary: for one alone, a plugin may load for a second."""
@@ -87,7 +85,7 @@ class Worker:
         self._stack = assignment.stack(self.rank).open("w")  # likewise
         self._traceback = ""
         self._session: MeasuringSession | None = None
-        end_with_parent()
+        end_with_parent()  # elsewhere than on Linux, it notices later
         self._end_if_alone()
         if STACK_SIGNAL is not None:
             faulthandler.register(STACK_SIGNAL, self._stack, all_threads=False)
@@ -242,9 +240,3 @@ def ended_case(nodeid: str, benchmark: Any, hand_on: dict[str, Any], **facts: An
         benchmark=named,
         **facts,
     )
-
-
-def end_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent is gone; elsewhere than Linux it notices later."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
