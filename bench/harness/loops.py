@@ -24,7 +24,7 @@ CRITERION = nn.CrossEntropyLoss()
 SGD = partial(torch.optim.SGD, lr=0.01)
 LBFGS = partial(torch.optim.LBFGS, lr=0.1, max_iter=4)
 STEP_LR = partial(torch.optim.lr_scheduler.StepLR, step_size=30)
-PASSES, BATCHES, DATASET_BATCHES = 4, 3, 64
+PASSES, BATCHES, MAX_BATCHES = 4, 3, 64
 
 
 @dataclass(frozen=True)
@@ -291,7 +291,7 @@ def images(size: Size) -> Workload:
 def from_loader(size: Size) -> Workload:
     """Return a Workload whose batches come from a loader without workers."""
     model = mlp(size)
-    x, y = batch(Size(size.width, DATASET_BATCHES * size.batch))
+    x, y = batch(Size(size.width, MAX_BATCHES * size.batch))
     return Workload(
         model, CRITERION, SGD, loader=partial(DataLoader, TensorDataset(x, y), batch_size=size.batch)
     )
@@ -310,6 +310,6 @@ FIELDS: dict[str, Field] = {
     "closure": Field(partial(with_fields, optimizer=LBFGS), with_closure, max_steps=8),
     "training_step": Field(gan, against_each_other),
     "infer": Field(with_fields, inferring, Phase.INFER),
-    "load": Field(from_loader, only_loading, Phase.LOAD),
-    "epoch": Field(from_loader, plain, Phase.EPOCH),
+    "load": Field(from_loader, only_loading, Phase.LOAD, MAX_BATCHES),
+    "epoch": Field(from_loader, plain, Phase.EPOCH, MAX_BATCHES),
 }
