@@ -24,6 +24,7 @@ from breakeven.measure.cuda_graphs import make_trainer
 from breakeven.measure.settings import seed_all
 from breakeven.measure.state import SavedState
 from breakeven.measure.timing import CLOCK, Clock
+from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, build
 from breakeven.phases import Phase
 from breakeven.stats.intervals import median_interval
@@ -47,6 +48,15 @@ class ByHand:
         seed_all()
         self.loop.train(self._batches(0, 1))
         self._saved = SavedState(*self.loop.state)
+        self._first = 1
+
+    def begin_at(self, trainer: Trainer) -> None:
+        """Take over the state before the one step that a trainer repeats."""
+        trainer.restore()
+        self.model.load_state_dict(trainer.model.state_dict())
+        self.loop.state[1].load_state_dict(trainer.optimizer.state_dict())
+        self._saved = SavedState(*self.loop.state)
+        self._first = 0
 
     def _batches(self, first: int, steps: int) -> list[Any]:
         passes = self._workload.accumulate
@@ -59,7 +69,7 @@ class ByHand:
         for parameter in self.model.parameters():
             parameter.grad = None
         seed_all()
-        self.loop.train(self._batches(1, 1))
+        self.loop.train(self._batches(1, self._first))
         loader = self._loader(steps)
         start = self._clock()
         self.loop.train(loader)
@@ -129,6 +139,8 @@ def cost(field: Field, size: Size, quads: int, block_s: float = BLOCK_S, clock: 
             kinds = (Ours, ByHand) if copy_ % 2 == 0 else (ByHand, Ours)
             made = {kind: kind(field, workload, clock) for kind in kinds}
             ours, by_hand = made[Ours], made[ByHand]
+            if ours.trainer.repeats_one_step:
+                by_hand.begin_at(ours.trainer)
             steps = steps or steps_of(by_hand.block, field, block_s)
             with collection_off(collect_first=True):
                 ratios(ours.block, by_hand.block, steps, 1)  # a warm-up
@@ -145,13 +157,13 @@ def cost(field: Field, size: Size, quads: int, block_s: float = BLOCK_S, clock: 
 def steps_of(block: Block, field: Field, block_s: float) -> int:
     """Return how many steps a block has, so that it lasts about that many seconds."""
     step_s = max(min(block(2) for _ in range(3)), 1e-9)
-    return max(2, min(field.max_steps, int(block_s / step_s)))
+    return min(field.max_steps, max(2, int(block_s / step_s)))
 
 
 def within(found: Json) -> str:
     """Return whether a ratio is within the bound: ``yes``, ``no`` or ``undecided``."""
     low, high = found["low"], found["high"]
-    if max(high - 1, 1 - low) <= BOUND:
+    if 1 - BOUND <= low and high <= 1 + BOUND:
         return "yes"
     return "no" if low > 1 + BOUND or high < 1 - BOUND else "undecided"
 

@@ -307,7 +307,7 @@ FIELDS: dict[str, Field] = {
     "grad_scaler": Field(partial(with_fields, autocast=torch.float16, grad_scaler=True), scaled),
     "checkpoint": Field(partial(with_fields, checkpoint=("0", "2")), checkpointed),
     "channels_last": Field(images, channels_last),
-    "closure": Field(partial(with_fields, optimizer=LBFGS), with_closure, max_steps=8),
+    "closure": Field(partial(with_fields, optimizer=LBFGS), with_closure, max_steps=1),
     "training_step": Field(gan, against_each_other),
     "infer": Field(with_fields, inferring, Phase.INFER),
     "load": Field(from_loader, only_loading, Phase.LOAD, MAX_BATCHES),

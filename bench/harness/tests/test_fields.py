@@ -30,10 +30,11 @@ def test_within(low, high, expected):
     assert fields.within({"low": low, "high": high}) == expected
 
 
-@pytest.mark.parametrize(("step_s", "steps"), [(0.01, 5), (1.0, 2), (1e-6, 8)])
+@pytest.mark.parametrize(("step_s", "steps"), [(0.01, 5), (1.0, 2), (1e-6, 250)])
 def test_steps_of_a_block(step_s, steps):
     """As many as last that long, at least 2, and at most the field's."""
-    assert fields.steps_of(lambda _: step_s, FIELDS["closure"], 0.05) == steps
+    assert fields.steps_of(lambda _: step_s, FIELDS["none"], 0.05) == steps
+    assert fields.steps_of(lambda _: step_s, FIELDS["closure"], 0.05) == 1
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -55,6 +56,6 @@ def test_other_training_is_noticed(monkeypatch):
 def test_results(tmp_path, monkeypatch):
     monkeypatch.setattr(fields, "COPIES", 1)
     monkeypatch.setattr(fields, "SIZES", {"tiny": SMALL})
-    fields.main(["--fields", "none", "--quads", "1", "--block", "0.0001", "-q", "-o", str(tmp_path)])
+    fields.main(["--fields", "none", "--quads", "6", "--block", "0.0001", "-q", "-o", str(tmp_path)])
     assert "| none | tiny | train |" in (tmp_path / "fields.md").read_text()
     assert (tmp_path / "fields.json").exists()

@@ -8,7 +8,7 @@ import pytest
 
 def test_processes_take_turns():
     order = []
-    timers = (lambda name: order.append("script") or 1.0, lambda name: order.append("workload") or 2.0)
+    timers = (lambda _: order.append("script") or 1.0, lambda _: order.append("workload") or 2.0)
     assert own_scripts.pairs_of("gan", 3, *timers) == [(1.0, 2.0)] * 3
     assert order == ["script", "workload", "workload", "script", "script", "workload"]
 
@@ -40,14 +40,14 @@ def test_every_script_has_its_workload(name):
 
 
 def test_results(tmp_path, monkeypatch):
-    monkeypatch.setattr(own_scripts, "script_s", lambda name: 0.002)
-    monkeypatch.setattr(own_scripts, "workload_s", lambda name: 0.002)
+    monkeypatch.setattr(own_scripts, "script_s", lambda _: 0.002)
+    monkeypatch.setattr(own_scripts, "workload_s", lambda _: 0.002)
     assert own_scripts.main(["--pairs", "2", "-q", "-o", str(tmp_path)]) == 0
     text = (tmp_path / "own_scripts.md").read_text()
     assert "| LBFGS | 2.000 [2.000-2.000] | 2.000 [2.000-2.000] | 1.000 [1.000-1.000] | yes |" in text
 
 
 def test_disagreement_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(own_scripts, "script_s", lambda name: 0.002)
-    monkeypatch.setattr(own_scripts, "workload_s", lambda name: 0.003)
+    monkeypatch.setattr(own_scripts, "script_s", lambda _: 0.002)
+    monkeypatch.setattr(own_scripts, "workload_s", lambda _: 0.003)
     assert own_scripts.main(["--pairs", "2", "-q", "--scripts", "gan", "-o", str(tmp_path)]) == 1
