@@ -163,7 +163,7 @@ def steps_of(block: Block, field: Field, block_s: float) -> int:
 def within(found: Json) -> str:
     """Return whether a ratio is within the bound: ``yes``, ``no`` or ``undecided``."""
     low, high = found["low"], found["high"]
-    if 1 - BOUND <= low and high <= 1 + BOUND:
+    if low >= 1 - BOUND and high <= 1 + BOUND:
         return "yes"
     return "no" if low > 1 + BOUND or high < 1 - BOUND else "undecided"
 
