@@ -97,7 +97,8 @@ class Ours:
 
     def block(self, steps: int) -> float:
         """Return to the first step, do one more, and time the next ones."""
-        self.trainer.restore()
+        if self._phase.takes_steps:  # inference has no state, and its next round checks the one before
+            self.trainer.restore()
         self.trainer.prepare(self._phase, steps)
         start = self._clock()
         self.trainer.run(self._phase, steps)

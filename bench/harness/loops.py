@@ -269,7 +269,7 @@ def inferring(model: nn.Module) -> Loop:
     def infer(loader: Loader) -> None:
         with torch.inference_mode():
             for x, _ in loader:
-                model(x.to(DEVICE))
+                outputs = model(x.to(DEVICE))  # noqa: F841, kept until the next ones are there
 
     return Loop(infer, (model,))
 
