@@ -187,3 +187,29 @@ def test_deadline():
     now[0] = 15.0
     with pytest.raises(CaseTimeout, match=r"took 10 s; a case may take 10 s; .*--breakeven-timeout=20"):
         deadline.check()
+
+
+@pytest.mark.parametrize(
+    ("ended", "kind", "phase", "is_covered"),
+    [
+        ("train", OutcomeKind.OOM, "train", True),
+        ("train", OutcomeKind.OOM, "epoch", True),
+        ("train", OutcomeKind.OOM, "infer", False),  # it needs less memory
+        ("train", OutcomeKind.OOM, "load", False),  # it needs none of the device
+        ("infer", OutcomeKind.OOM, "infer", True),
+        ("infer", OutcomeKind.OOM, "train", True),
+        ("infer", OutcomeKind.OOM, "load", False),
+        ("load", OutcomeKind.OOM, "load", True),
+        ("load", OutcomeKind.OOM, "epoch", True),
+        ("load", OutcomeKind.OOM, "train", False),
+        ("forward", OutcomeKind.SKIPPED, "backward", True),
+        ("forward", OutcomeKind.SKIPPED, "infer", False),
+        ("forward", OutcomeKind.SKIPPED, "load", False),
+        ("forward", OutcomeKind.SKIPPED, "epoch", False),
+        ("transfer", OutcomeKind.SKIPPED, "infer", False),  # an answer is not skipped for its time
+        ("load", OutcomeKind.SKIPPED, "load", True),
+    ],
+)
+def test_what_a_rule_covers(ended, kind, phase, is_covered):
+    rule = SkipRule(CaseKey.of("w", 8, ended, "cpu"), kind, "")
+    assert rule.covers(CaseKey.of("w", 16, phase, "cpu")) is is_covered

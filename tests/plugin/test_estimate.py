@@ -12,7 +12,7 @@ from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, simulated_workload
 from breakeven.measure.timing import time_round
 from breakeven.phases import HEADLINE, parse_phases
-from breakeven.plugin.estimate import NOISE, STARTUP_S, DurationEstimate, Range, case_s, step_at
+from breakeven.plugin.estimate import NOISE, QUICK_S, STARTUP_S, DurationEstimate, Range, case_s, step_at
 from support.prompt_devices import Host, Prompt
 
 MIN_WARMUP_S = {"cpu": 0.05, "cpu@1": 0.05, "cuda": 0.15}
@@ -236,3 +236,26 @@ def test_groups_are_started_too():
     one = DurationEstimate({name: cases[name] for name in ("cpu", "cpu@1")}, Budget(), 3).left()
     both = DurationEstimate({name: cases[name] for name in ("cpu", "2xcpu")}, Budget(), 3).left()
     assert both.low_s - one.low_s == pytest.approx(3 * STARTUP_S)
+
+
+def test_phases_without_a_case_yet():
+    """Inference is assumed to be a third of training, an epoch as slow as the slower of what it does."""
+    phases = ("train", "infer", "load", "epoch")
+    cases = {
+        f"{phase}-{device}": CaseKey.of("w", 1, phase, device)
+        for phase in phases
+        for device in ("cpu", "cuda")
+    }
+    estimate = DurationEstimate(cases, Budget())
+    steps = {nodeid: estimate._step_s(case) for nodeid, case in cases.items()}
+    assert set(steps.values()) == {QUICK_S}
+    estimate.end("train-cpu", 1.0, step_s=0.3)
+    assert estimate._step_s(cases["infer-cpu"]) == pytest.approx(0.1)
+    assert estimate._step_s(cases["epoch-cpu"]) == pytest.approx(0.3)
+    assert estimate._step_s(cases["load-cpu"]) == QUICK_S
+    estimate.end("load-cuda", 1.0, step_s=0.7)
+    assert estimate._step_s(cases["load-cpu"]) == pytest.approx(0.7)  # it needs no device
+    assert estimate._step_s(cases["epoch-cpu"]) == pytest.approx(0.7)
+    assert estimate._step_s(cases["infer-cuda"]) == QUICK_S
+    estimate.end("infer-cpu", 1.0, step_s=0.05)
+    assert estimate._step_s(cases["infer-cpu"]) == pytest.approx(0.05)

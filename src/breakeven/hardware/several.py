@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Self
 
-import psutil
 import torch
 import torch.distributed as dist
 
@@ -16,6 +15,7 @@ from breakeven.errors import UsageError
 from breakeven.format import plural
 from breakeven.hardware.cpus import usable_cpus
 from breakeven.hardware.device import Device, EventApi
+from breakeven.hardware.load import cpu_s
 from breakeven.hardware.threads import default_threads
 
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}

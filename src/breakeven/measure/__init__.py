@@ -2,11 +2,12 @@
 
 `runner` takes a case from its recipe to the facts that the run file records of it. It uses `workload` (what
 trains), `cells` and `trainer` (its copy on a device, and what a workload asks for beyond its model),
-`optimizers`, `losses`, `closures`, `training` (a step of the user's own), `checkpointing`, `state` and
-`settings` (what is restored), `cuda_graphs`, `thread_search` (for ``cpu@best``), `timing`, `parts` and
-`sustained` (rounds, warm-up, plan), `together` (several processes), `earlier` (what a later process takes
-over), `loss_check`, `flops`, `monitor`, `canary`, `look`, and `skips` and `outcomes` (cases without a
-timing). `simulated` is a device on which timings are exact.
+`optimizers`, `losses`, `closures`, `training` (a step of the user's own), `checkpointing`, `loading` and
+`loading_trainer` (the batches of a loader), `state` and `settings` (what is restored), `cuda_graphs`,
+`thread_search` (for ``cpu@best``), `timing`, `parts` and `sustained` (rounds, warm-up, plan), `together`
+(several processes), `earlier` (what a later process takes over), `loss_check`, `flops`, `monitor`, `canary`,
+`look`, and `skips` and `outcomes` (cases without a timing). `simulated` is a device on which timings are
+exact.
 
 The method
 ----------
@@ -43,6 +44,21 @@ them equally often, so a time is the mean over the batches: K is a multiple of w
 round of another phase is the mean of one timing, with its own preparation, for each batch. The state that a
 case returns to includes the scheduler, the scaler and the order of the batches. If the scaler skips the first
 step, that step is repeated, untimed, until it does not.
+
+``infer`` is a loop too, without optimizer and graph: the inputs of the next batch are copied, and the model
+runs on them in eval mode, under one `torch.inference_mode` for all of the loop.
+
+``load`` and ``epoch`` are loops over the batches of a ``DataLoader``: K times the next batch, on the host
+alone, or K batches trained on; ``data`` is per batch. K is at least twice the number of workers and a
+multiple of it, because batches arrive in bursts. Before each round as many batches as the workers may hold
+ready are used, untimed, in the same way, so that a round begins as in the middle of a loop. It stays within a
+pass over the loader where one is long enough, and else has starts of passes in it, as a training script has.
+The loader is copied for each case, and its workers end with the case; each is killed by the kernel (Linux)
+when the process that started it dies. Their CPU time counts as the case's own. A worker that gives no batch
+for as long as the case may still take ends it as ``timeout``, and an error of one as its own. ``loader_*``
+are the number of workers, the batches of a pass, and the seconds that the first pass takes to give a batch. A
+workload with a loader alone is trained on the loader's first batch in other phases. On devices of
+several processes and with CUDA graphs, loaded batches are skipped.
 
 The first call is timed separately, and so are the device's initialization, the model's transfer, compiling
 and the capture of CUDA graphs: each is recorded once. The first call, of whatever length, decides neither the
@@ -112,8 +128,9 @@ on the CPU, as measured there or as predicted. A loss that is NaN or infinite al
 Skips: a case is not timed when its ``min_rounds`` would take more than five times its ``max_time``, as
 measured or as predicted from the two largest smaller batches. After out of memory, larger batches of the same
 model on the same device are skipped; after a case that takes too long, the same and later phases at the same
-and larger batches, unless other programs slowed it down. ``train`` is never skipped to save time: it has as
-many rounds as fit into five times ``max_time``, and at least 2. A case that takes longer than
+and larger batches, unless other programs slowed it down; ``infer`` and ``load`` only after cases of their
+own. ``train``, ``infer`` and ``epoch`` are never skipped to save time: they have as many rounds as fit into
+five times ``max_time``, and at least 2. A case that takes longer than
 ``--breakeven-timeout``, everything included, starts no further round; without two timed rounds its outcome is
 ``timeout``. A lost device is not used again in the same process.
 

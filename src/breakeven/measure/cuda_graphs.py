@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from breakeven.errors import MeasurementError
 from breakeven.hardware.device import Device
 from breakeven.measure.loading_trainer import LoadingTrainer
@@ -18,6 +20,7 @@ from breakeven.measure.tensors import (
     duplicate,
     map_inputs,
     map_tensors,
+    outputs_of,
     shapes_of,
     tensors_in,
     to_channels_last,
@@ -25,6 +28,7 @@ from breakeven.measure.tensors import (
 from breakeven.measure.timing import Clock, time_once
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload, error_line
+from breakeven.phases import Phase
 
 WAITS = "synchronizing CUDA operation"
 """Part of torch's message if work waits for the device and must not."""
@@ -89,13 +93,14 @@ class GraphedTrainer(Trainer):
         self._graph_batch: Any = None
         self._graph_loss: Any = None
         self._replays: list[Callable[[], None]] = []
+        self._inference: Callable[[], None] | None = None
         self._recorder = device.graph_recorder()
         if self._recorder is None:
             raise MeasurementError(f"{device.name} cannot capture CUDA graphs")
 
     def start(self) -> None:
         """Begin a case, and drop the captured graphs."""
-        self._replays, self._graph_loss = [], None
+        self._replays, self._graph_loss, self._inference = [], None, None
         self._recorder = self.device.graph_recorder()
         super().start()
         for group in getattr(self.optimizer, "param_groups", []):
@@ -131,12 +136,26 @@ class GraphedTrainer(Trainer):
         self._replays = [self._recorder.capture(part) for part in parts]
         self._return_to_first_step()
 
+    def prepare(self, phase: Phase, steps: int = 1) -> None:
+        """Prepare a phase; before the first round of inference, capture its forward pass."""
+        super().prepare(phase, steps)
+        if phase is Phase.INFER and self._inference is None:
+            assert self._recorder is not None
+            with torch.inference_mode():
+                for _ in range(EAGER_STEPS):
+                    self._recorder.run_eagerly(self._eager_inference)
+                self._inference = self._recorder.capture(self._eager_inference)
+
+    def infer(self) -> None:
+        """Copy the inputs of the next host batch to the memory that the graph reads, and replay it."""
+        inputs, _ = self.next_host_batch()
+        self._copy(inputs, self._graph_batch[0])
+        assert self._inference is not None
+        self._inference()
+
     def transfer(self) -> None:
         """Copy the next host batch to the memory that the graphs read."""
-        non_blocking = self.workload.pin_memory
-        host_batch = self.next_host_batch()
-        for there, here in zip(tensors_in(self._graph_batch), tensors_in(host_batch), strict=True):
-            there.detach().copy_(here.detach(), non_blocking=non_blocking)
+        self._copy(self.next_host_batch(), self._graph_batch)
         self.batch = self._graph_batch
 
     def zero_grad(self) -> None:
@@ -154,6 +173,14 @@ class GraphedTrainer(Trainer):
     def step(self) -> None:
         """Replay clipping and the step of the optimizer."""
         self._replays[2]()
+
+    def _copy(self, host: Any, device: Any) -> None:
+        for there, here in zip(tensors_in(device), tensors_in(host), strict=True):
+            there.detach().copy_(here.detach(), non_blocking=self.workload.pin_memory)
+
+    def _eager_inference(self) -> None:
+        with self._autocast():
+            self.outputs = outputs_of(self.model, self._graph_batch[0])
 
     def _whole_step(self) -> None:
         self._eager_forward()

@@ -21,6 +21,11 @@ _DIED = re.compile(r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\) ([^.]+)")
 _GAVE_UP = re.compile(r"DataLoader timed out after ([\d.]+) seconds")
 
 
+def tells_of_a_dead_worker(error: Exception) -> bool:
+    """Return whether torch raised an error because a worker died."""
+    return _DIED.match(str(error)) is not None
+
+
 def reason_of(error: Exception) -> BreakevenError:
     """Return the error with which a case ends whose loader raised `error`.
 

@@ -94,14 +94,19 @@ class Batches:
     def make_room(self, batches: int) -> None:
         """Start another pass if this one has fewer batches left, unless a whole pass has fewer, too.
 
+        Without workers the first batch of such a pass is left out: it is loaded already.
+
         Raises:
             RecipeError: as `take`.
             CaseTimeout: as `take`.
         """
         per_pass = math.inf if self.per_pass is None else self.per_pass
-        if self._iterator is None or per_pass - self._taken < batches <= per_pass:
+        left_out = self.workers == 0
+        if self._iterator is None or per_pass - self._taken < batches <= per_pass - left_out:
             try:
                 self._start_pass()
+                if left_out:
+                    self._first, self._taken = _END, 1
             except Exception as error:
                 raise self._ended_by(error) from error
 

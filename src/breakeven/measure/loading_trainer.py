@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
+from breakeven.measure.loader_errors import reason_of, tells_of_a_dead_worker
 from breakeven.measure.loading import Batches
 from breakeven.measure.trainer import Trainer
 from breakeven.phases import Phase
@@ -100,6 +101,10 @@ def loading(
     trainer.batches.begin(left_s, clock)
     try:
         yield facts
+    except RuntimeError as error:
+        if tells_of_a_dead_worker(error):  # which torch raises wherever this process is at that moment
+            raise reason_of(error) from error
+        raise
     finally:
         facts |= trainer.batches.facts()
         trainer.batches.close()

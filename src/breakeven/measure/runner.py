@@ -334,7 +334,7 @@ class Runner:
             "target_precision": self.budget.target_precision,
             "steady": warmup.steady,
             "load": load,
-            "step_s": warmup.round_s(),
+            "step_s": warmup.latency_s if round_.phase.needs_loader else warmup.round_s(),
             "hand_on": hand_on(warmup.latency_s, noise, plan.steps, threads, reference),
         }
         if round_.phase.is_loop:

@@ -14,9 +14,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from breakeven.hardware.orphans import end_with_parent
 from breakeven.plugin.assignment import VARIABLE, take_assignment
 from breakeven.plugin.cause import cause_of, note, noted
-from breakeven.plugin.worker import end_with_parent
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -45,11 +45,20 @@ QUICK_S = 1e-4
 NOISY_S = 1.0
 """Before any case has ended, it is assumed that noise adds at most this many seconds of rounds to one."""
 
+PREFETCHED = 4
+"""The batches that are assumed to be used before each round with a loader: two workers hold two each."""
+
+INFERENCE = 1 / 3
+"""The share of a training step that inference is assumed to take before it is known."""
+
 CANARIES = 3
 """How often the canary runs in a process: at the start, in the middle and at the end."""
 
 STARTUP_S = 4.0
 """The seconds of a process before its first case."""
+
+TRAINING = "training"
+"""The work of phases with whole steps."""
 
 Part = tuple[str, int]
 """A case in one process: the id of the case, and the index of the process."""
@@ -98,13 +107,13 @@ def case_s(
     """
     known, limit_s = parse_phase(phase), MAX_OVERRUN * budget.max_time_s
     calls = 1 + MIN_CALLS
-    if known is not HEADLINE and why_over_budget(step_s, budget) is not None:
+    if not known.is_answer and why_over_budget(step_s, budget) is not None:
         if is_later:
             return 0.0
         calls = 1 + max(MIN_CALLS, min(MAX_CALLS, math.ceil(limit_s / step_s)))
         return OVERHEAD_S + (calls * step_s if is_first else 0.0)
     calls += 2 if is_first and not is_later and 2 * step_s <= limit_s else 0
-    if len(known.parts) > 1 and not is_later:
+    if len(known.parts) > 1 and not known.needs_loader and not is_later:
         calls += min(PART_ROUNDS, int(budget.max_time_s / step_s)) * (1 if is_cpu(device) else 2)
     minimum_s = CPU_WARMUP.seconds if is_cpu(device) else ACCELERATOR_WARMUP.seconds
     warmup_s = max(minimum_s, min(CPU_WARMUP.rounds * step_s, budget.max_time_s) - MIN_CALLS * step_s)
@@ -115,7 +124,8 @@ def case_s(
     rounds = tuple(Timed(0.0, step_s + sign * spread_s, steps) for sign in (-1, 1) * 4)
     warmup = Warmup(rounds, steady=True)
     plan = plan_rounds(warmup, budget, steps, noise=RoundNoise.of(warmup, steps) if is_later else None)
-    return OVERHEAD_S + calls * step_s + warmup_s + plan.rounds * steps * step_s
+    untimed = PREFETCHED if known.needs_loader else 0
+    return OVERHEAD_S + calls * step_s + warmup_s + plan.rounds * (steps + untimed) * step_s
 
 
 def step_at(batch_size: int, known: Mapping[int, float]) -> float:
@@ -178,7 +188,7 @@ class DurationEstimate:
         ]
         self._spent_s: dict[Part, float] = {}
         self._canary_s: list[float] = []
-        self._steps: dict[tuple[Model, str, bool], dict[int, float]] = defaultdict(dict)
+        self._steps: dict[tuple[Model, str, str], dict[int, float]] = defaultdict(dict)
         used = {case.phase for case in cases.values()}
         phases = (HEADLINE, *Phase)  # in the order in which they are timed
         self._first_phase = next((phase for phase in phases if phase in used and phase.takes_steps), None)
@@ -214,7 +224,7 @@ class DurationEstimate:
         self._canary_s += [canary_s] if canary_s else []
         self._spent_s[part] = self._spent_s.get(part, 0.0) + seconds - canary_s
         if step_s is not None:
-            self._steps[_points_of(case)][case.batch_size] = step_s
+            self._steps[case.model, *_work_of(case)][case.batch_size] = step_s
             self._stale.add((case.workload, case.device))
 
     def only(self, parts: Collection[Part]) -> None:
@@ -266,22 +276,33 @@ class DurationEstimate:
             self._usual[nodeid, is_later] = Usual(quiet_s, noisy_s - quiet_s)
 
     def _step_s(self, case: CaseKey) -> float:
-        """Return the step of a case: from its own model, else the mean over its workload's models.
+        """Return the step of a case; where its phase is not known yet, it follows from a training step."""
+        phase = parse_phase(case.phase)
+        step_s = self._known_step_s(case, *_work_of(case))
+        if step_s is not None:
+            return step_s
+        training_s = self._known_step_s(case, case.device, TRAINING) if phase is not Phase.LOAD else None
+        if training_s is None:
+            return QUICK_S
+        load_s = self._known_step_s(case, "", Phase.LOAD) if phase is Phase.EPOCH else None
+        return max(training_s, load_s or 0.0) * (INFERENCE if phase is Phase.INFER else 1.0)
+
+    def _known_step_s(self, case: CaseKey, device: str, work: str) -> float | None:
+        """Return the seconds of some work: of the case's own model, else the mean of its workload's models.
 
         A model is not extrapolated to a larger batch at which others of the workload are known.
         """
-        _, device, is_whole = _points_of(case)
         known = {
             model: points
             for (model, *rest), points in self._steps.items()
-            if model.workload == case.workload and rest == [device, is_whole]
+            if model.workload == case.workload and rest == [device, work]
         }
         reaching = {model: points for model, points in known.items() if case.batch_size <= max(points)}
         usable = reaching or known
         if case.model in usable:
             usable = {case.model: usable[case.model]}
         steps = [step_at(case.batch_size, points) for points in usable.values()]
-        return sum(steps) / len(steps) if steps else QUICK_S
+        return sum(steps) / len(steps) if steps else None
 
     def _noise(self) -> dict[tuple[object, ...], float]:
         """Return the share of the usual noise that the ended cases had, by kind of device and of round."""
@@ -320,9 +341,14 @@ class DurationEstimate:
         yield (is_later,)
 
 
-def _points_of(case: CaseKey) -> tuple[Model, str, bool]:
-    """Return what shares its steps with a case."""
-    return case.model, case.device, parse_phase(case.phase).takes_steps
+def _work_of(case: CaseKey) -> tuple[str, str]:
+    """Return the device and the name of what a case repeats: those of whole steps share theirs.
+
+    Loading needs no device.
+    """
+    phase = parse_phase(case.phase)
+    is_training = phase.takes_steps and not phase.needs_loader
+    return "" if phase is Phase.LOAD else case.device, TRAINING if is_training else str(phase)
 
 
 def _kind_of(case: CaseKey) -> str:

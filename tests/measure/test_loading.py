@@ -1,0 +1,362 @@
+"""Batches of a loader: what they may be, how its errors are told, and that its workers end."""
+
+import gc
+import multiprocessing
+import os
+import re
+import signal
+import time
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from breakeven import Workload
+from breakeven.case import Budget, CaseKey, OutcomeKind
+from breakeven.errors import RecipeError
+from breakeven.hardware.devices import Cpu
+from breakeven.hardware.load import own_cpu_s
+from breakeven.measure.loader_errors import reason_of
+from breakeven.measure.loading import Batches
+from breakeven.measure.outcomes import CaseTimeout, is_out_of_memory
+from breakeven.measure.runner import Runner
+from breakeven.measure.timing import time_round
+from breakeven.measure.workload import build
+
+
+class Numbers(Dataset):
+    """Pairs of a number and its square; `act` is called with each index first."""
+
+    def __init__(self, count=10, act=None):
+        self.count, self.act = count, act
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        if self.act is not None:
+            self.act(index)
+        return torch.tensor([float(index)]), torch.tensor([float(index**2)])
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter(torch.arange(5.0)[:, None])
+
+
+class Graphs:
+    """A batch with its own `to`."""
+
+    def __init__(self):
+        self.x = torch.ones(2, 1)
+
+    def to(self, *_args, **_kwargs):
+        return self
+
+
+def workload(loader, **changes):
+    return Workload(nn.Linear(1, 1), nn.MSELoss(), torch.optim.SGD, loader=loader, **changes)
+
+
+def taken(batches, count):
+    return [[float(value) for value in batches.take()[0].flatten()] for _ in range(count)]
+
+
+def test_passes():
+    """A smaller last batch is one too, and a pass follows the other."""
+    batches = Batches(DataLoader(Numbers(5), batch_size=2))
+    assert batches.per_pass == 3
+    assert taken(batches, 4) == [[0, 1], [2, 3], [4], [0, 1]]
+
+
+def test_length_of_a_stream():
+    """It is known once a pass has ended."""
+    batches = Batches(DataLoader(Stream(), batch_size=2))
+    assert batches.per_pass is None
+    batches.make_room(4)  # would fit into no pass
+    assert taken(batches, 3) == [[2, 3], [4], [0, 1]]
+    assert batches.per_pass == 3
+    assert set(batches.facts()) == {"loader_workers", "loader_batches", "loader_start_s"}
+
+
+def test_room():
+    """A round stays within a pass; without workers the pass's first batch was loaded before the round."""
+    batches = Batches(DataLoader(Numbers(5)))
+    firsts = []
+    for _ in range(3):
+        batches.make_room(2)
+        firsts.append(taken(batches, 2)[0])
+    assert firsts == [[1], [3], [1]]
+
+
+def test_each_case_has_the_same_batches():
+    """Also with a generator of the loader's own."""
+    generator = torch.Generator().manual_seed(3)
+    batches = Batches(DataLoader(Numbers(), shuffle=True, generator=generator))
+    orders = []
+    for _ in range(2):
+        batches.begin()
+        orders.append(taken(batches, 20))
+    assert orders[0] == orders[1]
+
+
+PACKED = namedtuple("PACKED", "data to")
+
+
+@pytest.mark.parametrize(
+    ("batch", "inputs", "has_targets"),
+    [
+        ((torch.ones(1), torch.ones(2)), torch.Tensor, True),
+        ([torch.ones(1), torch.ones(2)], torch.Tensor, True),
+        ({"ids": torch.ones(1)}, dict, False),
+        (torch.ones(1), torch.Tensor, False),
+        ((torch.ones(1), torch.ones(1), torch.ones(1)), tuple, False),
+        (Graphs(), Graphs, False),
+        (PACKED(torch.ones(1), lambda *_: None), PACKED, False),
+    ],
+    ids=["pair", "list", "mapping", "tensor", "three", "movable", "movable pair"],
+)
+def test_batch(batch, inputs, has_targets):
+    pair = Batches(lambda: [batch]).take()
+    assert isinstance(pair[0], inputs)
+    assert (pair[1] is not None) is has_targets
+
+
+def test_unpack():
+    assert Batches(lambda: [{"x": 1, "y": 2}], lambda batch: (batch["x"], batch["y"])).take() == (1, 2)
+
+
+def test_first_batch():
+    """A workload with a loader alone trains on it, in memory of its own."""
+    built = build(lambda: workload(DataLoader(Numbers(), batch_size=3)))
+    ((inputs, targets),) = built.host_batches
+    assert (inputs.tolist(), targets.tolist()) == ([[0], [1], [2]], [[0], [1], [4]])
+    given = workload(DataLoader(Numbers(act=pytest.fail)), inputs=torch.ones(1, 1), targets=torch.ones(1, 1))
+    assert build(lambda: given) is given
+
+
+def test_first_batch_of_a_lazy_model():
+    lazy = Workload(nn.LazyLinear(1), nn.MSELoss(), torch.optim.SGD, loader=DataLoader(Numbers()))
+    assert build(lambda: lazy).parameters == 2
+
+
+def raise_value_error(index):
+    raise ValueError(f"no image {index}\nand no second line")
+
+
+@pytest.mark.parametrize(
+    ("loader", "changes", "message"),
+    [
+        (
+            DataLoader(Numbers(0), shuffle=False),
+            {},
+            "^the loader is empty: a pass over it has no batch",
+        ),
+        (lambda: 3, {}, "returned a int, expected a torch.utils.data.DataLoader; let the function return it"),
+        (lambda: iter([1]), {}, "not an iterator over it"),
+        (lambda: 1 / 0, {}, r"test_loading.py:\d+: the loader raised ZeroDivisionError: division by zero$"),
+        (DataLoader(Numbers(act=raise_value_error)), {}, r"the loader raised ValueError: no image 0$"),
+        (
+            DataLoader(Numbers()),
+            {"unpack": lambda batch: batch[0]},
+            "unpack=...) returned a Tensor",
+        ),
+        (DataLoader(Numbers()), {"unpack": lambda _: (3, 4)}, "first batch has a int for inputs, expected a"),
+        (DataLoader(Numbers()), {"host_inputs": ("a",)}, "first batch: .*'a' is not one of the inputs"),
+    ],
+    ids=["empty", "a number", "an iterator", "function", "dataset", "unpack", "no tensor", "host_inputs"],
+)
+def test_unusable(loader, changes, message):
+    with pytest.raises(RecipeError) as raised:
+        build(lambda: workload(loader, **changes))
+    assert "\n" not in str(raised.value)
+    assert re.search(message.replace("...)", r"\.\.\.\)"), str(raised.value))
+
+
+TRACEBACK = """Caught {error} in DataLoader worker process 3.
+Original Traceback (most recent call last):
+  File "/lib/torch/worker.py", line 9, in loop
+    data = fetch()
+  File "/home/me/data.py", line 12, in __getitem__
+    raise {error}("x")
+{message}
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            ValueError(TRACEBACK.format(error="ValueError", message="ValueError: no image 7\nmore")),
+            "/home/me/data.py:12: the loader's worker process 3 raised ValueError: no image 7",
+        ),
+        (
+            RuntimeError("DataLoader worker (pid 12) is killed by signal: Segmentation fault. "),
+            "a worker of the loader was killed by signal: Segmentation fault",
+        ),
+        (
+            RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed. "),
+            "a worker of the loader was killed by signal: Killed, as when memory runs out",
+        ),
+        (
+            RuntimeError("DataLoader worker (pid(s) 12, 13) exited unexpectedly"),
+            "a worker of the loader exited unexpectedly",
+        ),
+    ],
+    ids=["raised", "segmentation fault", "killed", "exited"],
+)
+def test_reason(error, reason):
+    found = reason_of(error)
+    assert isinstance(found, RecipeError)
+    assert str(found) == reason
+
+
+def test_signal_of_the_cause():
+    error = RuntimeError("DataLoader worker (pid(s) 12) exited unexpectedly")
+    error.__cause__ = RuntimeError("DataLoader worker (pid 12) is killed by signal: Bus error. It is")
+    assert str(reason_of(error)).endswith("was killed by signal: Bus error")
+
+
+def test_timeout_and_memory():
+    assert isinstance(reason_of(RuntimeError("DataLoader timed out after 30 seconds")), CaseTimeout)
+    error = MemoryError(TRACEBACK.format(error="MemoryError", message="MemoryError"))
+    with pytest.raises(RecipeError) as raised:
+        raise reason_of(error) from error
+    assert is_out_of_memory(raised.value)
+
+
+def kill(number):
+    def act(index):
+        if index > 20:
+            os.kill(os.getpid(), number)
+
+    return act
+
+
+def hang(index):
+    if index > 20:
+        time.sleep(1000)
+
+
+def exit_silently(index):
+    if index > 20:
+        os._exit(0)
+
+
+def late_error(index):
+    if index > 20:
+        raise_value_error(index)
+
+
+def measured(loader, timeout_s=600.0, phase="load"):
+    """How a case ends: its facts, or its outcome and reason."""
+    runner = Runner(Budget(max_time_s=0.2, timeout_s=timeout_s))
+    case = CaseKey.of("w", 2, phase, "cpu")
+    inputs = {"inputs": torch.ones(2, 1), "targets": torch.ones(2, 1)}
+    recipe = lambda: workload(loader, **inputs)  # noqa: E731
+    try:
+        return runner.measure(case, Cpu(), recipe, lambda one, _: time_round(one))
+    except Exception as error:
+        return runner.note_failure(case, error)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("act", "outcome", "reason"),
+    [
+        (late_error, OutcomeKind.FAILED, "raised ValueError: no image "),
+        (kill(signal.SIGSEGV), OutcomeKind.FAILED, "was killed by signal: Segmentation fault"),
+        (kill(signal.SIGKILL), OutcomeKind.FAILED, "was killed by signal: Killed, as when memory runs out"),
+        (exit_silently, OutcomeKind.FAILED, "a worker of the loader exited unexpectedly"),
+        (hang, OutcomeKind.TIMEOUT, "the loader's workers gave no batch in"),
+    ],
+    ids=["error", "segmentation fault", "killed", "exit", "hang"],
+)
+@pytest.mark.parametrize("persistent", [False, True])
+def test_bad_worker(act, outcome, reason, persistent):
+    """It ends the case with its reason within the time, and leaves neither workers nor shared memory."""
+    before = set(Path("/dev/shm").glob("torch_*"))
+    loader = DataLoader(Numbers(100, act), batch_size=2, num_workers=2, persistent_workers=persistent)
+    start_s = time.monotonic()
+    kind, text = measured(loader, timeout_s=3.0)
+    assert (kind, reason in text) == (outcome, True), text
+    assert time.monotonic() - start_s < 7.0
+    assert multiprocessing.active_children() == []
+    assert set(Path("/dev/shm").glob("torch_*")) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_of_a_case(method):
+    """They collect garbage, count as own CPU time, end with the case, and leave the recipe's loader alone."""
+    loader = DataLoader(
+        Numbers(64, busy),
+        batch_size=2,
+        num_workers=2,
+        multiprocessing_context=method,
+        persistent_workers=True,
+        worker_init_fn=note_collector,
+    )
+    init, timeout = loader.worker_init_fn, loader.timeout
+    before_s = own_cpu_s()
+    facts = measured(loader, phase="epoch")
+    assert own_cpu_s() - before_s > 0.1
+    assert multiprocessing.active_children() == []
+    assert (loader.worker_init_fn, loader.timeout, loader._iterator) == (init, timeout, None)
+    assert (facts["loader_workers"], facts["loader_batches"]) == (2, 32)
+    assert facts["loader_start_s"] > 0
+    assert facts["steps"] % 4 == 0
+
+
+def busy(_index):
+    end_s = time.process_time() + 0.002
+    while time.process_time() < end_s:
+        pass
+
+
+def note_collector(_worker):
+    assert gc.isenabled()
+
+
+@pytest.mark.slow
+def test_workers_hide_the_loading():
+    """Two workers that sleep take half as long per batch as loading in the process."""
+    alone = measured_s(DataLoader(Numbers(400, sleep), batch_size=2))
+    shared = measured_s(DataLoader(Numbers(400, sleep), batch_size=2, num_workers=2))
+    assert alone >= 0.02
+    assert shared == pytest.approx(alone / 2, rel=0.3)
+
+
+def sleep(_index):
+    time.sleep(0.01)
+
+
+def measured_s(loader):
+    facts = measured(loader)
+    return facts["step_s"]
+
+
+@pytest.mark.slow
+def test_workers_die_with_their_process():
+    """However it ends: here it is killed while its worker hangs."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=load_forever, args=(sender,))
+    process.start()
+    (worker,) = receiver.recv()
+    process.kill()
+    process.join()
+    end_s = time.monotonic() + 5.0
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < end_s:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{worker}").exists()
+
+
+def load_forever(sender):
+    batches = Batches(DataLoader(Numbers(100, hang), batch_size=2, num_workers=1))
+    batches.take()
+    sender.send([child.pid for child in multiprocessing.active_children()])
+    for _ in range(100):
+        batches.take()
