@@ -130,3 +130,11 @@ def test_without_channels_last():
     train(trainer, 1)
     assert Seen.image is trainer.workload.inputs or Seen.image.is_contiguous()
     assert trainer.model.convolution.weight.is_contiguous()
+
+
+def test_targets_stay_as_they_are():
+    targets = torch.randn(2, 3, 8, 8)
+    workload = dataclasses.replace(images(), loss=lambda outputs, _: outputs.sum(), targets=targets)
+    trainer = ready(workload)
+    trainer.transfer()
+    assert trainer.batch[1].is_contiguous()

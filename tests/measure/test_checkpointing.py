@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from breakeven.errors import UsageError
+from breakeven.measure import checkpointing
 from breakeven.measure.checkpointing import checkpoint_submodules, submodules
 from breakeven.measure.flops import count_flops
 from breakeven.measure.trainer import Trainer
@@ -147,7 +148,15 @@ def test_computed_twice(monkeypatch):
     assert Block.calls == 2 * 3 + 3 + 3
 
 
-def test_copied(monkeypatch):
+def test_inference_is_not_touched(monkeypatch):
+    """Not even by reading the state of the generators."""
+    trainer = ready(workload(is_block))
+    monkeypatch.setattr(checkpointing, "run_checkpointed", lambda *_, **__: pytest.fail("checkpointed"))
+    with torch.inference_mode():
+        trainer.model.eval()(trainer.workload.inputs)
+
+
+def test_copied():
     """A copy of a checkpointed model computes with its own weights."""
     model = workload().model.eval()
     checkpoint_submodules(model, is_block)

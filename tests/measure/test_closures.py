@@ -320,3 +320,32 @@ def test_other_optimizers_have_no_closure():
     trainer.start()
     assert trainer.closure is None
     assert "closure_calls" not in measured(torch.optim.SGD)[0]
+
+
+def test_inference():
+    """It needs no optimizer."""
+    costs = Costs()
+    assert set(measured(torch.optim.LBFGS, "infer")[1]) == {costs.transfer + costs.forward}
+
+
+def test_with_a_scheduler():
+    """Which follows each step, and wraps the optimizer's own."""
+    scheduler = partial(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5)
+    trainer = ready(perceptron(partial(Sam, lr=0.1), scheduler=scheduler))
+    rounds(trainer, Phase.TRAIN, 3)
+    assert trainer.optimizer.param_groups[0]["lr"] == 0.1 * 0.5**3
+    assert ready(perceptron(partial(torch.optim.SGD, lr=0.1), scheduler=scheduler)).closure is None
+
+
+def test_repeated_step_has_its_schedule_and_batch():
+    """Each round has the learning rate and the batch of that step."""
+    scheduler = partial(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5)
+    batches = [(torch.full((2, 10), float(value)), torch.ones(2, 2)) for value in range(4)]
+    workload = perceptron(partial(Scripted, calls=[5] * 9), scheduler=scheduler)
+    trainer = ready(dataclasses.replace(workload, inputs=None, targets=None, batches=batches))
+    seen = []
+    for _ in range(4):
+        rounds(trainer, Phase.TRAIN, 1)
+        seen.append((trainer.scheduler.get_last_lr(), trainer.batch[0][0, 0].item()))
+    repeated = ([0.01 * 0.5**MAX_FULL_STEPS], (MAX_FULL_STEPS - 1) % 4)
+    assert seen == [([0.005], 0.0), *[repeated] * 3]

@@ -37,9 +37,9 @@ from breakeven.measure.update import Turns, make_scaler, make_scheduler
 from breakeven.measure.workload import Workload, copy_of, parameters_of
 from breakeven.phases import Phase
 
-_TRAINING = nullcontext()
-
 _NO_AUTOCAST = nullcontext()
+
+_TRAINING = nullcontext()
 
 MAX_STEPS = 300
 """After this many steps the state of training returns to that after the first step."""
@@ -132,19 +132,19 @@ class Trainer:
         for parameter in trained:
             parameter.grad = None
         self.optimizer = make_optimizer(self.workload, self._module, trained)
-        self._turns.at = 0
-        self._prepare_step()
-        seed_all()
-
-    def _prepare_step(self) -> None:
-        """Find out which parts the step has, now that the optimizer is known, and make what surrounds it."""
-        name = closure_of(self.workload, self.optimizer)  # before a scheduler wraps the optimizer's step
-        self.parts = StepParts.of(self.workload, name)
-        if self.parts.why_whole and self.needs_passes:
-            raise UnsupportedError(f"{self.needs_passes}, but {self.parts.why_whole}")
+        closure = closure_of(self.workload, self.optimizer)  # a scheduler changes the signature of its step
         self.scaler = make_scaler(self.workload, self.device.torch_device.type)
         self._scale = 0.0 if self.scaler is None else self.scaler.get_scale()
         self.scheduler = make_scheduler(self.workload, self.optimizer)
+        self._turns.at = 0
+        self._prepare_step(closure)
+        seed_all()
+
+    def _prepare_step(self, name: str | None) -> None:
+        """Find out which parts the step has, now that the optimizer is known."""
+        self.parts = StepParts.of(self.workload, name)
+        if self.parts.why_whole and self.needs_passes:
+            raise UnsupportedError(f"{self.needs_passes}, but {self.parts.why_whole}")
         state = (self.optimizer, self.scheduler, self._turns)
         self.closure = None if name is None else Closure(name, self.optimizer, self._evaluate, state)
         self._own_versions = versions_of(self.workload)
