@@ -132,21 +132,28 @@ def test_same_weights(title):
     check_weights(title)
 
 
-def test_same_weights_from_a_loader():
-    """An epoch of breakeven trains on the loader's batches, in its order."""
-    names = names_of("DataLoader and epoch")
+def test_same_weights_from_a_loader(monkeypatch):
+    """An epoch trains on each batch of the loader, as the loop does that takes them from the same one on."""
+    title, taken = "DataLoader and epoch", []
+    names = names_of(title)
     with Cpu(1).active():
-        workload = workload_of("DataLoader and epoch", names)
+        workload = workload_of(title, names)
         trainer = LoadingTrainer(workload, Cpu(1))
         trainer.move_model()
         trainer.start()
+        take = trainer.batches.take
+        monkeypatch.setattr(trainer.batches, "take", lambda: take() or taken.append(trainer.batches.current))
         with loading(trainer, Phase.EPOCH, lambda: 60.0, time.perf_counter):
             trainer.prepare(Phase.EPOCH, STEPS)
             trainer.run(Phase.EPOCH, STEPS)
-        run_loop(without_workers("\n".join(SECTIONS["DataLoader and epoch"].loop)), names)
-    theirs = names["model"].parameters()
-    assert len(names["loader"]) == STEPS
-    assert all(map(torch.equal, trainer.trained(), theirs))
+        code = without_workers("\n".join(SECTIONS[title].loop))
+        run_loop(code, names)
+        assert len(names["loader"]) == STEPS
+        order = [[float(x.sum()) for x, _ in batches] for batches in (names["loader"], taken)]
+        assert sorted(order[0]) == sorted(order[1])
+        names["loader"] = taken
+        run_loop(re.sub("^loader = .*\n", "", code, flags=re.MULTILINE), names)
+    assert all(map(torch.equal, trainer.trained(), names["model"].parameters()))
 
 
 def without_workers(code):
