@@ -142,7 +142,7 @@ def test_same_weights_from_a_loader(monkeypatch):
         trainer.move_model()
         trainer.start()
         take = trainer.batches.take
-        monkeypatch.setattr(trainer.batches, "take", lambda: take() or taken.append(trainer.batches.current))
+        monkeypatch.setattr(trainer.batches, "take", lambda: (take(), taken.append(trainer.batches.current)))
         with loading(trainer, Phase.EPOCH, lambda: 60.0, time.perf_counter):
             trainer.prepare(Phase.EPOCH, STEPS)
             trainer.run(Phase.EPOCH, STEPS)
