@@ -19,10 +19,12 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
+from fields import fields_section
 from gpu_tables import gpu_section
 from grids import NOISE, Cell, RealPlan, real_cells, synthetic_cells
 from intervals import section as intervals_section
 from metrics import figures, ratio_of_costs
+from own_scripts import scripts_section
 from processes import processes_section
 from shared import options, versions, write
 from steady import steady_section
@@ -194,6 +196,8 @@ SECTIONS = {
     "steady.json": steady_section,
     "intervals.json": intervals_section,
     "processes.json": processes_section,
+    "fields.json": fields_section,
+    "own_scripts.json": scripts_section,
 }
 """What other scripts write, the first on a machine with a GPU, and the section of the page that shows it."""
 

@@ -38,6 +38,8 @@ examples:
   breakeven recover run.json.journal        keep what a run that died measured
   breakeven doctor                          check that this machine can be timed
   breakeven doctor --selftest               check breakeven on known results
+  python -m pydoc breakeven                 turn your training script into a
+                                            Workload: nine loops, line by line
 
 exit codes:
   0    no regression; undecided cells too

@@ -140,9 +140,6 @@ class Trainer:
         self.parts = StepParts.of(self.workload, name)
         if self.parts.why_whole and self.needs_passes:
             raise UnsupportedError(f"{self.needs_passes}, but {self.parts.why_whole}")
-        self.scaler = make_scaler(self.workload, self.device.torch_device.type)
-        self._scale = 0.0 if self.scaler is None else self.scaler.get_scale()
-        self.scheduler = make_scheduler(self.workload, self.optimizer)
         state = (self.optimizer, self.scheduler, self._turns)
         self.closure = None if name is None else Closure(name, self.optimizer, self._evaluate, state)
         self._own_versions = versions_of(self.workload)
