@@ -140,6 +140,9 @@ class Trainer:
         self.parts = StepParts.of(self.workload, name)
         if self.parts.why_whole and self.needs_passes:
             raise UnsupportedError(f"{self.needs_passes}, but {self.parts.why_whole}")
+        self.scaler = make_scaler(self.workload, self.device.torch_device.type)
+        self._scale = 0.0 if self.scaler is None else self.scaler.get_scale()
+        self.scheduler = make_scheduler(self.workload, self.optimizer)
         state = (self.optimizer, self.scheduler, self._turns)
         self.closure = None if name is None else Closure(name, self.optimizer, self._evaluate, state)
         self._own_versions = versions_of(self.workload)
@@ -384,7 +387,6 @@ class Trainer:
         self._saved = SavedState(
             self._module, self._loss, self.optimizer, self.scheduler, self.scaler, self._turns
         )
-
         if self.closure is not None:
             self.closure.find_step(self.whole_step)
         if self.repeats_one_step:

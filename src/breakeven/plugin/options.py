@@ -53,6 +53,7 @@ class Options:
         self._config = config
         self._errors: list[UsageError] = []
         self._sweeps: list[Mapping[str | None, Sweep]] = []
+        self._runs_a_sweep = False
         self.devices: Sequence[Device] = self._read("devices", lambda text: parse_devices(_names(text)))
         self.phases: Sequence[str] = self._read("phases", lambda text: phases_on(self.devices, _names(text)))
         self.choice: Choice = self._read("sweep", parse_choice)
@@ -75,14 +76,16 @@ class Options:
         """
         self._sweeps.append(sweeps)
         try:
-            return select_sweep(sweeps, self.choice)
+            chosen = select_sweep(sweeps, self.choice)
         except UsageError as error:
             self._errors.append(error)
-            return select_sweep(sweeps, Choice())
+            chosen = select_sweep(sweeps, Choice())
+        self._runs_a_sweep |= chosen is not None
+        return chosen
 
     def without_sweep(self) -> str | None:
         """Return a hint if no function has a sweep to run, and only the chosen name is missing."""
-        if not self._sweeps or any(select_sweep(sweeps, self.choice) for sweeps in self._sweeps):
+        if not self._sweeps or self._runs_a_sweep or self._errors:
             return None
         chosen = "default sweep" if self.choice.name is None else f"sweep {self.choice.name!r}"
         names = sorted({str(name) for sweeps in self._sweeps for name in sweeps})
