@@ -18,7 +18,7 @@ from breakeven.errors import MeasurementError, RecipeError
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.flops import count_flops
 from breakeven.measure.loss_check import first_losses
-from breakeven.measure.outcomes import UnsupportedError, reason_for
+from breakeven.measure.outcomes import CaseSkipped, UnsupportedError, reason_for
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.measure.timing import Round, time_round
@@ -223,7 +223,16 @@ def test_a_round_with_all_batches_counts_its_preparation():
     timed = time_round(round_, device.clock)
     assert timed.latency_s == 2 * COSTS.forward
     assert timed.total_s == device.clock.now - before
+    assert trainer._steps == 4  # so that the return to the first step comes in time
     assert timed.steps == 1
+
+
+def test_too_many_batches():
+    """What a round would take is known before the first one."""
+    measured = Measured((1,) * 100, budget=Budget(max_time_s=50.0, timeout_s=1e9))
+    with pytest.raises(CaseSkipped, match="would take too long"):
+        measured.of("forward")
+    assert measured.device.clock.now < 10 * COSTS.train
 
 
 def test_facts_of_batches():
@@ -309,7 +318,8 @@ def overflowing(workload, scale):
 @pytest.mark.parametrize("scheduler", [None, SCHEDULERS["step"]], ids=["constant", "scheduled"])
 def test_skipped_first_steps_are_repeated(scheduler):
     """The state is kept after the first step that the scaler did not skip, on the same batches."""
-    plain = workload_of((4, 2), autocast=torch.float16, grad_scaler=True, scheduler=scheduler)
+    lengths = (4, 2, 3, 5, 6, 7, 8)
+    plain = workload_of(lengths, autocast=torch.float16, grad_scaler=True, scheduler=scheduler)
     trainer = ready(overflowing(plain, 2.0**22))
     initial = [one.detach().clone() for one in trainer.trained()]
     with warnings.catch_warnings():

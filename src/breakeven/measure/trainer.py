@@ -132,19 +132,19 @@ class Trainer:
         for parameter in trained:
             parameter.grad = None
         self.optimizer = make_optimizer(self.workload, self._module, trained)
-        self.scaler = make_scaler(self.workload, self.device.torch_device.type)
-        self._scale = 0.0 if self.scaler is None else self.scaler.get_scale()
-        self.scheduler = make_scheduler(self.workload, self.optimizer)
         self._turns.at = 0
         self._prepare_step()
         seed_all()
 
     def _prepare_step(self) -> None:
-        """Find out which parts the step has, now that the optimizer is known."""
-        name = closure_of(self.workload, self.optimizer)
+        """Find out which parts the step has, now that the optimizer is known, and make what surrounds it."""
+        name = closure_of(self.workload, self.optimizer)  # before a scheduler wraps the optimizer's step
         self.parts = StepParts.of(self.workload, name)
         if self.parts.why_whole and self.needs_passes:
             raise UnsupportedError(f"{self.needs_passes}, but {self.parts.why_whole}")
+        self.scaler = make_scaler(self.workload, self.device.torch_device.type)
+        self._scale = 0.0 if self.scaler is None else self.scaler.get_scale()
+        self.scheduler = make_scheduler(self.workload, self.optimizer)
         state = (self.optimizer, self.scheduler, self._turns)
         self.closure = None if name is None else Closure(name, self.optimizer, self._evaluate, state)
         self._own_versions = versions_of(self.workload)
