@@ -176,3 +176,14 @@ def test_compiled():
     )
     assert facts["compile_s"] > 0
     assert facts["first_call_s"] >= facts["compile_s"] / 2
+
+
+@pytest.mark.slow
+def test_mode_of_a_compiled_model():
+    """The wrapper around the model has a mode of its own."""
+    trainer = ready(workload(nn.Linear(4, 4), compile=True))
+    for _ in range(2):
+        trainer.start()
+        assert trainer._module.training
+        infer(trainer)
+        assert not trainer._module.training

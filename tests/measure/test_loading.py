@@ -8,6 +8,7 @@ import signal
 import time
 from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -220,6 +221,30 @@ def test_signal_of_the_cause():
     assert str(reason_of(error)).endswith("was killed by signal: Bus error")
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(-9, "was killed by signal: Killed, as when"), (-11, "was killed by signal: Segm"), (0, "exited unexp")],
+)
+def test_worker_that_died_while_it_handed_over_a_batch(code, reason):
+    """Only the connection to it is known to be lost."""
+
+    class Lost:
+        _workers = (SimpleNamespace(join=lambda **_: None, exitcode=code, pid=7),)
+
+        def __next__(self):
+            raise ConnectionResetError("Connection reset by peer")
+
+        def _shutdown_workers(self):
+            pass
+
+    class Loader:
+        def __iter__(self):
+            return Lost()
+
+    with pytest.raises(RecipeError, match=f"^a worker of the loader {reason}"):
+        Batches(Loader).take()
+
+
 def test_timeout_and_memory():
     assert isinstance(reason_of(RuntimeError("DataLoader timed out after 30 seconds")), CaseTimeout)
     error = MemoryError(TRACEBACK.format(error="MemoryError", message="MemoryError"))
@@ -297,7 +322,7 @@ def test_workers_of_a_case(method):
         batch_size=2,
         num_workers=2,
         multiprocessing_context=method,
-        persistent_workers=True,
+        persistent_workers=method == "spawn",
         worker_init_fn=note_collector,
     )
     init, timeout = loader.worker_init_fn, loader.timeout
@@ -319,6 +344,21 @@ def busy(_index):
 
 def note_collector(_worker):
     assert gc.isenabled()
+
+
+@pytest.mark.slow
+def test_workers_of_the_recipe():
+    """A recipe that looks at a batch has started workers that persist; a case has its own."""
+    loader = DataLoader(Numbers(), num_workers=1, persistent_workers=True)
+    next(iter(loader))
+    (its_worker,) = multiprocessing.active_children()
+    batches = Batches(loader)
+    batches.take()
+    assert len(multiprocessing.active_children()) == 2
+    batches.close()
+    assert multiprocessing.active_children() == [its_worker]
+    assert float(next(iter(loader))[0]) == 0.0
+    loader._iterator._shutdown_workers()
 
 
 @pytest.mark.slow

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,6 +21,22 @@ _RAISED_IN = re.compile(r"Caught \w+ in (?:DataLoader )?(.+?)\.\n")
 _FRAME = re.compile(r'^ +File "(.+)", line (\d+)', re.MULTILINE)
 _DIED = re.compile(r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\) ([^.]+)")
 _GAVE_UP = re.compile(r"DataLoader timed out after ([\d.]+) seconds")
+
+
+def death_of_a_worker(workers: Sequence[Any]) -> RuntimeError | None:
+    """Return the error that torch raises because a worker died, None if none has.
+
+    Where a worker dies while it hands over a batch, torch raises that the connection to it is lost.
+    """
+    for worker in workers:
+        worker.join(timeout=0.1)
+    dead = [worker for worker in workers if worker.exitcode is not None]
+    if not dead:
+        return None
+    worker = min(dead, key=lambda one: one.exitcode)  # one that was killed, if there is one
+    name = signal.strsignal(-worker.exitcode) if worker.exitcode < 0 else None
+    how = f"is killed by signal: {name}" if name else "exited unexpectedly"
+    return RuntimeError(f"DataLoader worker (pid {worker.pid}) {how}.")
 
 
 def tells_of_a_dead_worker(error: Exception) -> bool:

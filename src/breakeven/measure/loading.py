@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from breakeven.errors import BreakevenError, RecipeError, UsageError
 from breakeven.hardware.orphans import end_with_parent
-from breakeven.measure.loader_errors import reason_of
+from breakeven.measure.loader_errors import death_of_a_worker, reason_of
 from breakeven.measure.outcomes import CaseTimeout
 from breakeven.measure.tensors import duplicate, flat, is_movable, kind, map_tensors
 
@@ -136,7 +136,10 @@ class Batches:
 
     def _ended_by(self, error: Exception) -> BreakevenError:
         """End the workers, and return why the case ends."""
-        reason = reason_of(error)
+        death = None
+        if isinstance(error, OSError | EOFError):
+            death = death_of_a_worker(getattr(self._iterator, "_workers", ()))
+        reason = reason_of(death or error)
         if isinstance(reason, CaseTimeout):
             _kill_workers(self._iterator)
         self.close()

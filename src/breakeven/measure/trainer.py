@@ -440,6 +440,8 @@ class Trainer:
 
     def _finds_nothing_to_move(self) -> bool:
         """Return whether moving a batch gives the very same tensors, as on a CPU."""
+        if self.device.is_accelerator:
+            return False
         batch = self.host_batches[0]
         return all(map(operator.is_, flat(self._batch_on_device(*batch)), flat(batch)))
 
