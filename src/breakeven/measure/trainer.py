@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +25,7 @@ from breakeven.measure.step_parts import StepParts
 from breakeven.measure.tensors import (
     duplicate,
     flat,
+    is_movable,
     map_inputs,
     map_tensors,
     moved_to,
@@ -150,7 +150,7 @@ class Trainer:
         self.scheduler = make_scheduler(self.workload, self.optimizer)
         state = (self.optimizer, self.scheduler, self._turns)
         self.closure = None if name is None else Closure(name, self.optimizer, self._evaluate, state)
-        self._updates = tuple(self._updates_of_step())
+        self._updates = tuple(self._updates_of_step()) if "step" in self.parts.parts else ()
         self._own_versions = versions_of(self.workload)
 
     def _updates_of_step(self) -> Iterator[Callable[[], object]]:
@@ -439,11 +439,15 @@ class Trainer:
             parameter.grad = None
 
     def _finds_nothing_to_move(self) -> bool:
-        """Return whether moving a batch gives the very same tensors, as on a CPU."""
-        if self.device.is_accelerator:
+        """Return whether moving a batch would give the very same tensors, as on a CPU."""
+        if self._duplicates_batch or self.workload.channels_last:
             return False
-        batch = self.host_batches[0]
-        return all(map(operator.is_, flat(self._batch_on_device(*batch)), flat(batch)))
+        movables = [one for one in flat(self.host_batches) if is_movable(one)]
+        return all(self._is_in_place(one) for one in movables)
+
+    def _is_in_place(self, movable: Any) -> bool:
+        is_tensor = type(movable) is torch.Tensor and not movable.requires_grad
+        return is_tensor and movable.device == self.device.torch_device
 
     def _batch_on_device(self, inputs: Any, targets: Any) -> tuple[Any, Any]:
         return self._inputs_on_device(inputs), map_tensors(self._moved, targets)
