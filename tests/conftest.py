@@ -19,8 +19,12 @@ GOLDENS = Path(__file__).parent / "goldens"
 
 
 def pytest_configure():
-    """Let inner runs measure in pytest's own process: each measuring process loads torch."""
+    """Let inner runs measure in pytest's own process: each measuring process loads torch.
+
+    They do not belong to pytest-xdist, if it runs the tests: pytest-benchmark would time nothing.
+    """
     os.environ["BREAKEVEN_PROCESSES"] = "0"
+    os.environ.pop("PYTEST_XDIST_WORKER", None)
 
 
 def pytest_addoption(parser):
