@@ -253,6 +253,41 @@ def test_timeout_and_memory():
     assert is_out_of_memory(raised.value)
 
 
+def test_timeout_of_a_loader_within_a_loader():
+    """A loader of the user's own has no workers of torch's to end."""
+
+    def wrapped():
+        yield torch.ones(1)
+        raise RuntimeError("DataLoader timed out after 5 seconds")
+
+    batches = Batches(lambda: Wrapped(wrapped))
+    batches.take()
+    with pytest.raises(CaseTimeout, match="no batch in 5 s"):
+        batches.take()
+
+
+class Wrapped:
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __iter__(self):
+        return self.batches()
+
+
+@pytest.mark.parametrize("own_s", [0, 50])
+def test_time_left(own_s):
+    """Each round may wait for what is left of the case then, unless the loader has a timeout of its own."""
+    left_s = iter([9.5, 4.2, 4.2, 0.1])
+    batches = Batches(DataLoader(Numbers(), num_workers=1, timeout=own_s))
+    batches.begin(lambda: next(left_s))
+    waits_s = []
+    for _ in range(3):
+        batches.make_room(2)
+        waits_s.append(batches._iterator._timeout)
+    batches.close()
+    assert waits_s == ([5, 5, 1] if own_s == 0 else [50] * 3)
+
+
 def kill(number):
     def act(index):
         if index > 20:
