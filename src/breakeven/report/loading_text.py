@@ -64,9 +64,9 @@ def _of_device(row: Loading, rows: Speedups, device: str) -> str:
 
 
 def _speeds(row: Loading, rows: Speedups) -> str:
-    """Return by how much the step and the epoch are faster, empty where one of them was not compared."""
+    """Return by how much the step and the epoch are faster, empty where that is unknown or undecided."""
     step, epoch = (rows.get(replace(row.key, phase=phase)) for phase in (HEADLINE, row.key.phase))
-    if step is None or epoch is None or not step.speedup or not epoch.speedup:
+    if step is None or epoch is None or DeviceVerdict.UNDECIDED in (step.verdict, epoch.verdict):
         return ""
     one, other = _speed(step), _speed(epoch)
     word = one.rpartition(" ")[2]
@@ -95,7 +95,7 @@ def _remedy(row: Loading, device: str) -> str:
     """Return what would feed a device that waits for its loader, after a semicolon."""
     brief = _brief_remedy(row, device)
     has_too_few = row.cpus is not None and (row.workers_needed or 0) > row.cpus
-    return f"{brief}, and the machine has {row.cpus} CPUs" if brief and has_too_few else brief
+    return f"{brief}, but the machine has {row.cpus} CPUs" if brief and has_too_few else brief
 
 
 def _brief_remedy(row: Loading, device: str) -> str:
@@ -129,8 +129,8 @@ def _starts(found: Iterable[Loading], models: ModelNames) -> Iterator[str]:
         more = (
             f", and more than {fmt.percent(LONG_START)} in {fmt.plural(cells, 'more cell')}" if cells else ""
         )
-        kept = "" if all(one.takes_turns for one in long) else "; persistent_workers=True keeps the workers"
+        kept = "; persistent_workers=True keeps the workers" if row.workers else ""
         yield (
-            f"{_place(row, models)}: starting a pass over the data takes {fmt.seconds(row.start_s)}, "
+            f"{_place(row, models)}: starting a pass over the data takes {fmt.seconds(row.start_extra_s)}, "
             f"{fmt.percent(row.start_share or 0.0)} of a pass of {row.batches:,} batches{more}{kept}."
         )
