@@ -99,6 +99,15 @@ def test_steps(workers, accumulate, multiple):
     assert slow["steps"] == multiple
 
 
+def test_slow_loader():
+    """It is timed however long it takes: its time shows what an epoch waits for."""
+    assert Measured(1e3, workers=2).batch_s("load") == 500.0
+
+
+def test_rounds_of_load_need_no_whole_steps():
+    assert Measured(1e3, accumulate=4).facts("load")["steps"] == 1
+
+
 def test_accumulated_steps():
     """The time is per batch: three passes of 3 s, and the rest of the step once."""
     assert Measured(1.0, device=Host, accumulate=3).batch_s("epoch") == 1.0 + 3.0 + 2.0 / 3

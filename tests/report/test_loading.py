@@ -200,7 +200,8 @@ def test_epoch_alone(tmp_path):
     row = only(found.loadings)
     assert (row.bound, row.workers_needed, row.loader_share) == (None, None, 0.5)
     assert found.loading_sentences == (
-        "mlp at batch 64: on the CPU (cpu) training on it takes 1.00 s and both in an epoch 2.00 s.",
+        "mlp at batch 64: on the CPU (cpu) training on a batch takes 1.00 s and loading it too, in an epoch, "
+        "2.00 s.",
     )
 
 

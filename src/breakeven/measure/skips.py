@@ -127,7 +127,7 @@ class SkipPolicy:
                 raise SkippedByRule(
                     f"not tried: {rule.case.phase} at batch {batch_size(rule.case.batch_size)}: {what}"
                 )
-        if parse_phase(case.phase).is_answer:
+        if parse_phase(case.phase).is_always_timed:
             return
         if parse_phase(case.phase).takes_steps:
             step_s = self._forecast.seen((case.model, case.device, HEADLINE), case.batch_size)

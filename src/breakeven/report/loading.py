@@ -46,7 +46,7 @@ class Loading:
 
     `ratio` is `load_s` relative to `train_s`. `bound` is None where there is no such interval. `workers` are
     those of the loader, `workers_needed` those that would load a batch in the time of its training; `cpus`
-    are the machine's. `start_s` is the time to the first batch of a pass, which has `batches`. None if unknown.
+    are the machine's. `start_s` is the time to the first batch of a pass of `batches`. None if unknown.
     """
 
     key: CaseKey

@@ -82,11 +82,10 @@ def _speed(row: Speedup) -> str:
 
 def _times(row: Loading) -> str:
     """Return the seconds of a batch in each of the phases that were timed."""
-    parts = (
-        ("loading a batch", row.load_s),
-        ("training on it", row.train_s),
-        ("both in an epoch", row.epoch_s),
-    )
+    load, train, epoch = "loading a batch", "training on it", "both in an epoch"
+    if row.load_s is None:
+        train, epoch = "training on a batch", "loading it too, in an epoch,"
+    parts = ((load, row.load_s), (train, row.train_s), (epoch, row.epoch_s))
     known = [f"{name} takes {fmt.seconds(each_s)}" for name, each_s in parts if each_s is not None]
     return fmt.listed([known[0], *(text.replace(" takes", "") for text in known[1:])])
 
