@@ -93,6 +93,44 @@ def test_room():
     assert firsts == [[1], [3], [1]]
 
 
+def test_round_as_long_as_a_pass():
+    """It starts a pass as often as a training loop does: once for each of its batches, not twice."""
+    starts = []
+
+    class Pair:
+        def __len__(self):
+            return 2
+
+        def __iter__(self):
+            starts.append(self)
+            return iter([torch.ones(1), torch.ones(1)])
+
+    batches = Batches(Pair)
+    for _ in range(3):
+        batches.make_room(2)
+        batches.take()
+        batches.take()
+    assert len(starts) == 1 + 3
+
+
+def test_start_of_a_pass():
+    """It is timed once a case, by the case's clock."""
+    now, starts_s = [0.0], iter([5.0, 2.0, 1.0])
+
+    class One:
+        def __iter__(self):
+            now[0] += next(starts_s)
+            return iter([torch.ones(1)])
+
+    batches = Batches(One)
+    found = []
+    for passes in (2, 1):
+        batches.begin(clock=lambda: now[0])
+        taken(batches, passes)
+        found.append(batches.start_s)
+    assert found == [5.0, 1.0]
+
+
 def test_each_case_has_the_same_batches():
     """Also with a generator of the loader's own."""
     generator = torch.Generator().manual_seed(3)

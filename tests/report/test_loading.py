@@ -119,7 +119,8 @@ def test_no_workers(tmp_path, load_s, text):
 )
 def test_no_workers_beside_a_queue(tmp_path, load_s, bound):
     """An accelerator with queued steps trains on a batch while its process loads the next one."""
-    found, row = loaded(tmp_path, load_s, workers=0, epoch={"cuda": max(load_s, 0.010)}, noise=1e-9)
+    epoch_s = {"cuda": max(load_s, 0.010), "cpu": 0.080}
+    found, row = loaded(tmp_path, load_s, workers=0, epoch=epoch_s, noise=1e-9)
     assert not row.takes_turns
     assert bound in found.loading_sentences[0]
     cpu = only(row for row in found.loadings if row.key.device == "cpu")
@@ -256,6 +257,22 @@ def test_wait_within_noise(tmp_path):
 def test_load_has_no_speedup(tmp_path):
     found, _ = loaded(tmp_path, 0.038)
     assert {row.phase for row in found.speedups} == {"train", "forward", "backward", "step", "epoch"}
+
+
+def test_start_without_an_epoch(tmp_path):
+    """A batch then takes what its parts do: 0.1 s to start are 0.1 + 0.08 - (0.02 + 0.08) s more."""
+    content = loop_run(
+        {"cpu": (0.08, 0)}, (1,), load=(0.02, 0), workers=0, noise=1e-9,
+        loader={"loader_batches": 10, "loader_start_s": 0.1},
+    )  # fmt: skip
+    content["benchmarks"] = [item for item in content["benchmarks"] if item["extra_info"]["phase"] != "epoch"]
+    row = only(report(tmp_path, content).loadings)
+    assert (row.start_extra_s, row.start_share) == pytest.approx((0.08, 0.08 / 1.08))
+
+
+def test_largest_batch_where_no_cell_is_slowed(tmp_path):
+    found = report(tmp_path, loop_run(STEP_S, (8, 64), load=(0.002, 0), axes={}))
+    assert found.loading_sentences[0].startswith("mlp at batch 64: ")
 
 
 def test_undecided_speeds(tmp_path):

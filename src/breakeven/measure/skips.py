@@ -13,7 +13,7 @@ from breakeven.phases import HEADLINE, Phase, parse_phase
 
 MAX_OVERRUN = 5.0
 """A case may take this many times its `max_time_s` for its minimum number of rounds. If that is not enough,
-it is skipped; the headline phase has fewer rounds instead."""
+it is skipped; a phase that is always timed has fewer rounds instead."""
 
 CONTENDED_FACTOR = 4.0
 """Rounds that take this many times as long as the fastest one were slowed by other programs."""

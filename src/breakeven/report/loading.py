@@ -73,8 +73,10 @@ class Loading:
 
         Where an accelerator trains in the meantime, an epoch is nearer to the longer of the two than to both.
         """
-        if self.workers != 0 or is_cpu(self.key.device) or self.load_s is None or self.epoch_s is None:
+        if self.workers != 0 or is_cpu(self.key.device):
             return self.workers == 0
+        if self.load_s is None or self.epoch_s is None:
+            return False
         shorter_s, longer_s = sorted((self.train_s, self.load_s))
         return self.epoch_s > longer_s + shorter_s / 2
 
