@@ -113,11 +113,14 @@ def test_round_as_long_as_a_pass():
     assert len(starts) == 1 + 3
 
 
-def test_start_of_a_pass():
-    """It is timed once a case, by the case's clock."""
+@pytest.mark.parametrize(("persistent", "start_s"), [(False, [5.0, 1.0]), (True, [2.0, None])])
+def test_start_of_a_pass(persistent, start_s):
+    """It is timed once a case, by the case's clock; workers that persist are not started by each pass."""
     now, starts_s = [0.0], iter([5.0, 2.0, 1.0])
 
     class One:
+        persistent_workers = persistent
+
         def __iter__(self):
             now[0] += next(starts_s)
             return iter([torch.ones(1)])
@@ -128,7 +131,7 @@ def test_start_of_a_pass():
         batches.begin(clock=lambda: now[0])
         taken(batches, passes)
         found.append(batches.start_s)
-    assert found == [5.0, 1.0]
+    assert found == start_s
 
 
 def test_each_case_has_the_same_batches():

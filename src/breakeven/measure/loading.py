@@ -41,8 +41,8 @@ class Batches:
     """Takes the batches of a loader, one pass after another, without end.
 
     `workers` is the number of its processes, `prefetched` how many batches they may hold ready. `per_pass` is
-    the number of batches in a pass, None until it is known. `start_s` are the seconds that the first pass of
-    a case took to start, its first batch included. `current` is the batch that was taken last.
+    the number of batches in a pass, None until it is known. `start_s` are the seconds to the first batch of
+    a case's first pass; of its second pass where the workers persist. `current` is the batch taken last.
 
     Args:
         loader: a `Workload`'s.
@@ -168,13 +168,15 @@ class Batches:
 
     def _start_pass(self) -> None:
         """Start a pass, and have its first batch ready."""
-        if not getattr(self._loader, "persistent_workers", False):
+        keeps_workers = getattr(self._loader, "persistent_workers", False)
+        starts_each_time = not keeps_workers or self._iterator is not None
+        if not keeps_workers:
             self.close()
         self._limit()
         start_s = self._clock()
         self._iterator, self._taken = iter(self._loader), 0
         self._first = next(self._iterator, _END)
-        if self.start_s is None:
+        if self.start_s is None and starts_each_time:
             self.start_s = self._clock() - start_s
         if self._first is _END:
             raise RecipeError(
