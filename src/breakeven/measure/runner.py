@@ -21,29 +21,22 @@ from breakeven.measure.loss_check import LossCheck, Losses
 from breakeven.measure.monitor import Sampler, evidence_of, snapshot, state_between, subnormal_evidence
 from breakeven.measure.outcomes import UnsupportedError, outcome_of, reason_for
 from breakeven.measure.parts import PART_ROUNDS, part_facts
+from breakeven.measure.round_plan import MIN_SLOW, RoundNoise, RoundPlan, plan_rounds
 from breakeven.measure.settings import as_texts, read_settings
 from breakeven.measure.skips import MAX_OVERRUN, Deadline, SkipPolicy, max_round_s, raise_if_over_budget
 from breakeven.measure.thread_search import ThreadSearch
-from breakeven.measure.timing import (
-    CLOCK,
-    MIN_SLOW,
-    Clock,
-    Round,
-    RoundNoise,
-    RoundPlan,
-    Timed,
+from breakeven.measure.timing import CLOCK, Clock, Round, Timed, time_round
+from breakeven.measure.together import Together
+from breakeven.measure.trainer import Trainer
+from breakeven.measure.warmup import (
     Warmup,
     beyond_steady,
     block_steps,
     first_call_s,
     min_warmup,
-    plan_rounds,
-    time_round,
     warm_up,
     warm_up_loop,
 )
-from breakeven.measure.together import Together
-from breakeven.measure.trainer import Trainer
 from breakeven.measure.warnings_shown import warnings_shown
 from breakeven.measure.workload import Recipe, batch_facts, error_line
 from breakeven.phases import Phase, parse_phase
