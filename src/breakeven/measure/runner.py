@@ -142,7 +142,7 @@ class Runner:
             facts |= {"state": state, "evidence": evidence | subnormal_evidence(trainer.state_tensors())}
             facts |= warmed | captured | self._after_rounds(trainer)
             if earlier is None:
-                facts |= self._found_once(case, phase, trainer, warmed["step_s"])
+                facts |= self._found_once(case, phase, trainer, facts)
         return facts | loaded
 
     @warnings_shown()
@@ -375,11 +375,13 @@ class Runner:
             facts["peak_memory_bytes"] = peak
         return facts
 
-    def _found_once(self, case: CaseKey, phase: Phase, trainer: Trainer, step_s: float) -> dict[str, Any]:
+    def _found_once(
+        self, case: CaseKey, phase: Phase, trainer: Trainer, known: dict[str, Any]
+    ) -> dict[str, Any]:
         """Return facts that would disturb the rounds if they were collected earlier, once per run."""
         facts: dict[str, Any] = {}
         # As many as fit into the time of a case, so that a slow step is not repeated for its parts.
-        cycle_s = trainer.cycle(phase) * step_s
+        cycle_s = trainer.cycle(phase) * known["step_s"]
         part_rounds = min(PART_ROUNDS, int(self.budget.max_time_s / max(cycle_s, 1e-9)))
         if _has_parts(phase, trainer) and part_rounds > 0:
             with self._counted(TIMING):
@@ -388,7 +390,7 @@ class Runner:
         moved, ranks = moved_bytes(phase, trainer), trainer.device.processes
         facts |= {} if moved is None else {"moved_bytes": ranks * moved}
         with self._counted(PREPARING):
-            calls = None if trainer.closure is None else trainer.closure.calls_per_step
+            calls = known.get("closure_calls")
             return facts | self._flops.facts(case.cell, phase, trainer.workload, ranks, calls)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -26,7 +25,7 @@ from breakeven.measure.state import SavedState
 from breakeven.measure.step_parts import StepParts
 from breakeven.measure.tensors import map_tensors, outputs_of, pinned
 from breakeven.measure.training import Training
-from breakeven.measure.update import Turns, make_scaler, make_scheduler
+from breakeven.measure.update import Turns, Update
 from breakeven.measure.workload import Workload, copy_of, parameters_of
 from breakeven.phases import Phase
 
@@ -79,14 +78,13 @@ class Trainer:
         self.optimizer: Any
         self.scaler: Any = None
         self.scheduler: Any = None
-        self._scale = 0.0
         self._turns = Turns(len(self.host_batches))
         self._initial: SavedState | None = None
         self._saved: SavedState | None = None
         self._steps = 0
         self._mover = BatchMover(workload, device, self.host_batches)
-        self._clips: tuple[Callable[[], object], ...] = ()
-        self._updates: tuple[Callable[[], object], ...] = ()
+        self._update: Update
+        self._updates: Sequence[Callable[[], object]] = ()
         self._own_versions: list[int] = []
 
     def move_model(self) -> None:
@@ -128,24 +126,16 @@ class Trainer:
         self.parts = StepParts.of(self.workload, name)
         if self.parts.why_whole and self.needs_passes:
             raise UnsupportedError(f"{self.needs_passes}, but {self.parts.why_whole}")
-        self.scaler = make_scaler(self.workload, self.device.torch_device.type)
-        self._scale = 0.0 if self.scaler is None else self.scaler.get_scale()
-        self.scheduler = make_scheduler(self.workload, self.optimizer)
+        # A loop walks the model for its parameters in each step, which takes 3% of a small one.
+        is_all = len(list(self._module.parameters())) == len(self.trained())
+        parameters = self._module.parameters if is_all else self.trained
+        self._update = Update(self.workload, self.optimizer, self.device.torch_device.type, parameters)
+        self.scaler, self.scheduler = self._update.scaler, self._update.scheduler
         state = (self.optimizer, self.scheduler, self._turns)
         self.closure = None if name is None else Closure(name, self.optimizer, self._evaluate, state)
-        self._clips = tuple(self._clipping())
-        self._updates = tuple(self._updates_of_step()) if "step" in self.parts.parts else ()
+        if self.workload.training_step is None:
+            self._updates = self._update.calls(None if name is None else self._step_with_closure)
         self._own_versions = versions_of(self.workload)
-
-    def _updates_of_step(self) -> Iterator[Callable[[], object]]:
-        """Yield what `step` calls, found once: each question in a small step takes a percent of it."""
-        if self.closure is not None:
-            yield self._step_with_closure
-        else:
-            yield from self._clips
-            yield self.optimizer.step if self.scaler is None else self._step_scaled
-        if self.scheduler is not None:
-            yield self.scheduler.step
 
     def _prepare_model(self) -> None:
         self._check_autocast()
@@ -319,28 +309,11 @@ class Trainer:
         assert self.closure is not None
         self.loss = self.closure.step()
 
-    def _step_scaled(self) -> None:
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-
-    def _clipping(self) -> Iterator[Callable[[], object]]:
-        """Yield what clips the gradients, if the workload asks for it."""
-        if self.workload.clip_grad_norm is not None:
-            if self.scaler is not None:
-                yield partial(self.scaler.unscale_, self.optimizer)
-            # A loop walks the model for its parameters in each step, which takes 3% of a small one.
-            is_all = len(list(self._module.parameters())) == len(self.trained())
-            yield partial(self._clip, self._module.parameters if is_all else self.trained)
-
-    def _clip(self, parameters: Callable[[], Any]) -> None:
-        norm: Any = self.workload.clip_grad_norm
-        nn.utils.clip_grad_norm_(parameters(), norm)
-
     def _evaluate(self) -> Any:
         self.zero_grad()
         self.forward()
         self.backward()
-        for clip in self._clips:
+        for clip in self._update.clips:
             clip()
         return self.loss
 
@@ -398,8 +371,7 @@ class Trainer:
             MeasurementError: it skips `MAX_SKIPPED` steps.
         """
         for _ in range(MAX_SKIPPED):
-            before, self._scale = self._scale, 0.0 if self.scaler is None else self.scaler.get_scale()
-            if self._scale >= before:
+            if not self._update.has_skipped():
                 return
             self._turns.at = 0
             self.whole_step()
