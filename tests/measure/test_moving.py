@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from breakeven.hardware.devices import Cpu
+from breakeven.measure.loading_trainer import LoadingTrainer
 from breakeven.measure.tensors import tensors_in
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Workload
@@ -98,18 +99,44 @@ def test_batches_are_in_place_once_all_were_seen():
         assert (trainer.batch[0] is host[0], trainer.batch[1] is host[1]) == (is_same, is_same), index
 
 
+def test_a_loop_sees_all_batches_in_one_round():
+    trainer = after(started(workload_of(unchanged, batch_of(2), batch_of(3))), Phase.TRAIN, 1, steps=2)
+    trainer.run(Phase.TRAIN)
+    assert trainer.batch[0] is trainer.host_batches[0][0]
+    trainer = after(started(workload_of(unchanged, batch_of(2), batch_of(3))), Phase.INFER, 1, steps=2)
+    trainer.run(Phase.INFER)
+    assert trainer.batch is trainer.host_batches[0][0]
+
+
+def test_loaded_batches_are_in_place_after_the_first_round():
+    """A loader gives other ones than the workload's own."""
+    batches = [batch_of(2), batch_of(3)]
+    workload = workload_of(unchanged, *batches, loader=lambda: batches)
+    trainer = LoadingTrainer(workload, Cpu())
+    trainer.start()
+    trainer.batches.begin()
+    after(trainer, Phase.EPOCH, 1, steps=1)
+    trainer.run(Phase.EPOCH)
+    assert trainer.batch[0] is trainer.batches.current[0]
+
+
+def change_in_training(inputs):
+    return inputs.mul_(2) if torch.is_grad_enabled() else inputs
+
+
 def test_each_case_looks_again():
-    """What transfer or inference leaves behind does not reach the training that follows."""
-    workload = workload_of(lambda inputs: inputs.mul_(2) if torch.is_grad_enabled() else inputs, batch_of(2))
+    """What transfer or inference leaves behind, even in its last round, does not reach the next training."""
+    workload = workload_of(change_in_training, batch_of(2))
     trainer = started(workload)
-    for phase in (Phase.TRANSFER, Phase.INFER, Phase.TRAIN, Phase.INFER, Phase.TRAIN):
+    for phase, rounds in [(Phase.TRANSFER, 3), (Phase.INFER, 3), (Phase.TRAIN, 3), (Phase.INFER, 0)] * 2:
         trainer.start()
-        after(trainer, phase, 3)
+        after(trainer, phase, rounds)
+        trainer.run(phase)
         assert workload.batches[0][0].unique().tolist() == [1], phase
 
 
-def test_transfer_copies_nothing_from_its_second_round_on():
+def test_transfer_copies_nothing():
     trainer = started(workload_of(unchanged, batch_of(2)))
-    after(trainer, Phase.TRANSFER, 1)
+    trainer.prepare(Phase.TRANSFER)
     trainer.run(Phase.TRANSFER)
     assert trainer.batch[0] is trainer.host_batches[0][0]

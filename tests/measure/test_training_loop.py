@@ -203,7 +203,7 @@ def test_steps_of_a_loop_are_whole_cycles():
 
 
 def test_all_batches_in_turn_across_returns_to_the_first_step():
-    """A phase that is no loop takes each batch equally often in each round, however many there are."""
+    """A phase that is not a loop takes each batch equally often in each round, however many there are."""
     device = SimulatedDevice(SimulatedClock())
     trainer = Trainer(simulated_workload(device, samples=(1, 2, 6), accumulate=2), device)
     trainer.start()

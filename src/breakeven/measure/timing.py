@@ -68,7 +68,7 @@ class Round:
         return 1 if self.trainer.repeats_one_step else MAX_LOOP_STEPS
 
     def of(self, steps: int) -> Round:
-        """Return the same round with another number of steps; where it is no loop, one with every batch."""
+        """Return the same round with another number of steps; where it is not a loop, one with every batch."""
         kind = Round if self.phase.is_loop or self.cycle == 1 else CycleRound
         return kind(self.phase, self.trainer, steps, self.deadline, self.own_clock)
 
@@ -92,7 +92,7 @@ class Round:
 
 
 class CycleRound(Round):
-    """One round of a phase that is no loop, over all batches: its time is the mean of theirs.
+    """One round of a phase that is not a loop, over all batches: its time is the mean of theirs.
 
     The phase is prepared and timed for each batch in turn, so `clock` shows the mean of these times.
     """
