@@ -68,7 +68,7 @@ class Round:
         return 1 if self.trainer.repeats_one_step else MAX_LOOP_STEPS
 
     def of(self, steps: int) -> Round:
-        """Return the same round with another number of steps; where it is not a loop, one with every batch."""
+        """Return the round with another number of steps; one with every batch where it is not a loop."""
         kind = Round if self.phase.is_loop or self.cycle == 1 else CycleRound
         return kind(self.phase, self.trainer, steps, self.deadline, self.own_clock)
 
