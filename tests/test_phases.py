@@ -44,6 +44,15 @@ def test_defaults():
     ]
 
 
+def test_processes():
+    """All of them time what has an answer or is compared with it, and never skip it; two time the rest."""
+    takes_all = [phase for phase in Phase if phase.processes(5) == 5]
+    assert takes_all == ["train", "train_no_sync", "infer", "load", "epoch"]
+    assert {phase.processes(5) for phase in Phase if phase not in takes_all} == {2}
+    assert [phase for phase in Phase if phase.is_always_timed] == ["train", "infer", "load", "epoch"]
+    assert Phase.FORWARD.processes(1) == 1
+
+
 def test_find_phase():
     assert find_phase("step") is Phase.STEP
     assert find_phase("validate") is find_phase("") is None

@@ -24,7 +24,7 @@ PASSES = {"forward": "forward", "backward": "backward", "infer": "infer"}
 FLOPS, BYTES = "FLOP/s", "B/s"
 
 MAX_PROCESSES = 2
-"""The maximum number of processes that time a phase without an answer of its own."""
+"""The maximum number of processes that time a phase which explains another one."""
 
 
 class Trait(StrEnum):
@@ -33,7 +33,7 @@ class Trait(StrEnum):
     DEFAULT = "timed where no phase is named"
     COMPARED = "a speedup is meaningful: `transfer` does nothing on a CPU, `load` is the same on each device"
     LOOP = "a round repeats the parts with one synchronization after the last, as a training loop does"
-    ANSWER = "has a break-even of its own, so all processes of a run time it"
+    ANSWER = "has a break-even of its own"
     SEVERAL = "only devices of several processes have it: without their communication"
     LOADED = "needs a workload with a loader"
 
@@ -84,8 +84,17 @@ class Phase(StrEnum):
 
     @property
     def is_answer(self) -> bool:
-        """Whether it has a break-even of its own; it is then never skipped to save time."""
+        """Whether it has a break-even of its own."""
         return Trait.ANSWER in self.traits
+
+    @property
+    def is_always_timed(self) -> bool:
+        """Whether all processes of a run time it, and never skip it to save time.
+
+        That is so for what has an answer, and for `load`, whose ratio to `train` shows what bounds an epoch:
+        a slow loader would else be skipped where it matters.
+        """
+        return self.is_answer or self.needs_loader
 
     @property
     def needs_processes(self) -> bool:
@@ -103,7 +112,7 @@ class Phase(StrEnum):
         What carries an answer takes all, and so does what is compared with the headline process by process;
         the others explain it.
         """
-        takes_all = self.traits & {Trait.ANSWER, Trait.SEVERAL}
+        takes_all = self.is_always_timed or self.needs_processes
         return processes if takes_all else min(processes, MAX_PROCESSES)
 
     @property

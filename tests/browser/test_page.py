@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from breakeven.render.case_table import COLUMNS
+from breakeven.render.case_table import COLUMNS as ALL_COLUMNS
+from breakeven.render.case_table import SAMPLES
 from breakeven.render.figures import FIGURES
 from breakeven.render.report_data import to_json
 from breakeven.report.answer import Answer, Trust
@@ -14,14 +15,15 @@ from support.run_files import affine_run, benchmark, run
 
 GPU = {"cpu": (1, 1), "cuda": (33, 0.2)}
 HOSTILE = "<script>alert('x')</script>\"'&amp; שלום"
-BATCH, PHASE, DEVICE, TIME = (list(COLUMNS).index(name) for name in ("batch", "phase", "device", "time"))
-MODEL = list(COLUMNS).index("model")
-SPEEDUP, VERDICT = list(COLUMNS).index("speedup"), list(COLUMNS).index("verdict")
+COLUMNS = [name for name in ALL_COLUMNS if name != SAMPLES]  # which only steps of several batches have
+BATCH, PHASE, DEVICE, TIME = (COLUMNS.index(name) for name in ("batch", "phase", "device", "time"))
+MODEL = COLUMNS.index("model")
+SPEEDUP, VERDICT = COLUMNS.index("speedup"), COLUMNS.index("verdict")
 
 
 def choice(page, column):
     """The list that filters by a column."""
-    return page.locator(f"#filter select[data-column='{list(COLUMNS).index(column)}']")
+    return page.locator(f"#filter select[data-column='{COLUMNS.index(column)}']")
 
 
 @pytest.fixture
@@ -202,7 +204,7 @@ def test_cards(show, content):
         cells.nth(i).evaluate("cell => getComputedStyle(cell, '::before').content")
         for i in range(1, cells.count())
     ]
-    assert names == [f'"{name}"' for name in list(COLUMNS)[1:-1]]
+    assert names == [f'"{name}"' for name in COLUMNS[1:-1]]
     page.locator("#order").select_option("batch")
     assert page.locator("#cases tbody tr td:nth-child(2)").all_inner_texts()[:5] == ["1"] * 4 + ["8"]
     page.locator("#order").select_option("")

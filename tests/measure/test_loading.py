@@ -93,6 +93,47 @@ def test_room():
     assert firsts == [[1], [3], [1]]
 
 
+def test_round_as_long_as_a_pass():
+    """It starts a pass as often as a training loop does: once for each of its batches, not twice."""
+    starts = []
+
+    class Pair:
+        def __len__(self):
+            return 2
+
+        def __iter__(self):
+            starts.append(self)
+            return iter([torch.ones(1), torch.ones(1)])
+
+    batches = Batches(Pair)
+    for _ in range(3):
+        batches.make_room(2)
+        batches.take()
+        batches.take()
+    assert len(starts) == 1 + 3
+
+
+@pytest.mark.parametrize(("persistent", "start_s"), [(False, [5.0, 1.0]), (True, [2.0, None])])
+def test_start_of_a_pass(persistent, start_s):
+    """It is timed once a case, by the case's clock; workers that persist are not started by each pass."""
+    now, starts_s = [0.0], iter([5.0, 2.0, 1.0])
+
+    class One:
+        persistent_workers = persistent
+
+        def __iter__(self):
+            now[0] += next(starts_s)
+            return iter([torch.ones(1)])
+
+    batches = Batches(One)
+    found = []
+    for passes in (2, 1):
+        batches.begin(clock=lambda: now[0])
+        taken(batches, passes)
+        found.append(batches.start_s)
+    assert found == start_s
+
+
 def test_each_case_has_the_same_batches():
     """Also with a generator of the loader's own."""
     generator = torch.Generator().manual_seed(3)
@@ -251,6 +292,41 @@ def test_timeout_and_memory():
     with pytest.raises(RecipeError) as raised:
         raise reason_of(error) from error
     assert is_out_of_memory(raised.value)
+
+
+def test_timeout_of_a_loader_within_a_loader():
+    """A loader of the user's own has no workers of torch's to end."""
+
+    def wrapped():
+        yield torch.ones(1)
+        raise RuntimeError("DataLoader timed out after 5 seconds")
+
+    batches = Batches(lambda: Wrapped(wrapped))
+    batches.take()
+    with pytest.raises(CaseTimeout, match="no batch in 5 s"):
+        batches.take()
+
+
+class Wrapped:
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __iter__(self):
+        return self.batches()
+
+
+@pytest.mark.parametrize("own_s", [0, 50])
+def test_time_left(own_s):
+    """Each round may wait for what is left of the case then, unless the loader has a timeout of its own."""
+    left_s = iter([9.5, 4.2, 4.2, 0.1])
+    batches = Batches(DataLoader(Numbers(), num_workers=1, timeout=own_s))
+    batches.begin(lambda: next(left_s))
+    waits_s = []
+    for _ in range(3):
+        batches.make_room(2)
+        waits_s.append(batches._iterator._timeout)
+    batches.close()
+    assert waits_s == ([5, 5, 1] if own_s == 0 else [50] * 3)
 
 
 def kill(number):

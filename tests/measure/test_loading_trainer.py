@@ -99,6 +99,56 @@ def test_steps(workers, accumulate, multiple):
     assert slow["steps"] == multiple
 
 
+def test_slow_loader():
+    """It is timed however long it takes: its time shows what an epoch waits for."""
+    assert Measured(1e3, workers=2).batch_s("load") == 500.0
+
+
+def test_rounds_of_load_need_no_whole_steps():
+    assert Measured(1e3, accumulate=4).facts("load")["steps"] == 1
+
+
+class Ready:
+    """A loader whose worker holds two batches ready."""
+
+    num_workers = 1
+
+    def __iter__(self):
+        return iter([(torch.ones(1, 2), torch.zeros(1, 1))] * 1000)
+
+
+def on_ready_batches(**changes):
+    workload = Workload(nn.Linear(2, 1), nn.MSELoss(), torch.optim.SGD, loader=Ready, **changes)
+    trainer = LoadingTrainer(workload, Cpu())
+    trainer.start()
+    return trainer
+
+
+def test_steps_before_a_round(monkeypatch):
+    """They leave nothing behind, and count: after so many steps in all, training returns to its first one."""
+    monkeypatch.setattr("breakeven.measure.trainer.MAX_STEPS", 10)
+    trainer = on_ready_batches()
+    returns = []
+    monkeypatch.setattr(trainer, "restore", lambda: returns.append(index))
+    for index in range(3):
+        trainer.prepare(Phase.EPOCH, 2)
+        assert trainer.loss is None, index
+        trainer.run(Phase.EPOCH, 2)
+    assert returns == [2]  # a round does two steps before and two more: eight in two rounds
+
+
+def test_whole_steps_before_a_round():
+    """Two batches are ready, and a step takes three, so one step uses them."""
+    taken = []
+    trainer = on_ready_batches(accumulate=3, unpack=lambda batch: taken.append(batch) or batch)
+    for _ in range(2):
+        taken.clear()
+        trainer.prepare(Phase.EPOCH, 3)
+        assert len(taken) == 3
+        trainer.run(Phase.EPOCH, 3)
+        assert len(taken) == 6
+
+
 def test_accumulated_steps():
     """The time is per batch: three passes of 3 s, and the rest of the step once."""
     assert Measured(1.0, device=Host, accumulate=3).batch_s("epoch") == 1.0 + 3.0 + 2.0 / 3

@@ -12,7 +12,16 @@ from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, simulated_workload
 from breakeven.measure.timing import time_round
 from breakeven.phases import HEADLINE, parse_phases
-from breakeven.plugin.estimate import NOISE, QUICK_S, STARTUP_S, DurationEstimate, Range, case_s, step_at
+from breakeven.plugin.estimate import (
+    NOISE,
+    PREFETCHED,
+    QUICK_S,
+    STARTUP_S,
+    DurationEstimate,
+    Range,
+    case_s,
+    step_at,
+)
 from support.prompt_devices import Host, Prompt
 
 MIN_WARMUP_S = {"cpu": 0.05, "cpu@1": 0.05, "cuda": 0.15}
@@ -236,6 +245,17 @@ def test_groups_are_started_too():
     one = DurationEstimate({name: cases[name] for name in ("cpu", "cpu@1")}, Budget(), 3).left()
     both = DurationEstimate({name: cases[name] for name in ("cpu", "2xcpu")}, Budget(), 3).left()
     assert both.low_s - one.low_s == pytest.approx(3 * STARTUP_S)
+
+
+def test_rounds_with_a_loader():
+    """Before each of them, batches that were prefetched are used; such a case is tried however slow it is."""
+    budget = Budget()
+    load_s, infer_s = (
+        case_s(1.0, phase, "cpu", budget, NOISE, is_first=False) for phase in ("load", "infer")
+    )
+    rounds = (load_s - infer_s) / PREFETCHED
+    assert rounds == pytest.approx(round(rounds))
+    assert rounds >= 2
 
 
 def test_phases_without_a_case_yet():

@@ -133,8 +133,9 @@ BAD = {
     "train_benchmark(lambda: {}['no key'])": f"{HERE}raised KeyError: 'no key'",
     "train_benchmark(lambda: None)": f"{HERE}returned None, expected a breakeven.Workload",
     "train_benchmark(lambda: torch.nn.ReLU())": f"{HERE}returned a ReLU, expected a breakeven.Workload",
-    "train_benchmark(lambda: Workload(torch.nn.ReLU(), None, torch.optim.SGD, torch.ones(1), None))": (
-        f"{HERE}raised UsageError: Workload(loss=...) must be a function or a loss module, got None"
+    "train_benchmark(lambda: Workload(torch.nn.ReLU(), 1, torch.optim.SGD, torch.ones(1), None))": (
+        f"{HERE}raised UsageError: Workload(loss=...) must be a function, a loss module, "
+        "or None where the model returns the loss, got a int"
     ),
     "train_benchmark(workload(1))": f"train_benchmark got a Workload, {OURS}",
     "train_benchmark(None)": f"train_benchmark got None, {OURS}",
@@ -246,7 +247,7 @@ def test_too_long(slow):
     outcomes = slow.outcomes()
     assert outcomes["bench_plain[1-cpu@1-train_sync]"] == (
         "skipped",
-        "would take too long: 6 rounds of about 3.0 s, 18 s in all; --benchmark-max-time=4 or more is enough",
+        "would take too long: 6 rounds of about 4.0 s, 24 s in all; --benchmark-max-time=5 or more is enough",
     )
     assert outcomes["bench_plain[16-cpu@1-train_sync]"][1].startswith(
         "not tried: train_sync at batch 1: would take too"

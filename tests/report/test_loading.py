@@ -113,7 +113,21 @@ def test_no_workers(tmp_path, load_s, text):
     assert found.loading_sentences[0].endswith(text.format(turns))
 
 
-@pytest.mark.parametrize(("cores", "more"), [(7, ", and the machine has 7 CPUs"), (8, ""), (None, "")])
+@pytest.mark.parametrize(
+    ("load_s", "bound"),
+    [(0.005, "the step bounds it."), (0.014, "the loader bounds it; 2 workers would feed")],
+)
+def test_no_workers_beside_a_queue(tmp_path, load_s, bound):
+    """An accelerator with queued steps trains on a batch while its process loads the next one."""
+    epoch_s = {"cuda": max(load_s, 0.010), "cpu": 0.080}
+    found, row = loaded(tmp_path, load_s, workers=0, epoch=epoch_s, noise=1e-9)
+    assert not row.takes_turns
+    assert bound in found.loading_sentences[0]
+    cpu = only(row for row in found.loadings if row.key.device == "cpu")
+    assert cpu.takes_turns
+
+
+@pytest.mark.parametrize(("cores", "more"), [(7, ", but the machine has 7 CPUs"), (8, ""), (None, "")])
 def test_more_workers_than_cpus(tmp_path, cores, more):
     found, _ = loaded(tmp_path, 0.038, machine=box(cores=cores), processes=5)
     assert found.loading_sentences[0].endswith(f"8 workers would feed the GPU{more}.")
@@ -126,13 +140,14 @@ def test_more_workers_than_cpus(tmp_path, cores, more):
         (2, 0.2, ["resnet at batch 64: starting a pass over the data takes 200 ms, 17% of a pass of 100 "
                   "batches; persistent_workers=True keeps the workers."]),
         (2, 0.05, []),
-        (0, 0.2, ["resnet at batch 64: starting a pass over the data takes 200 ms, 14% of a pass of 100 "
+        (0, 0.2, ["resnet at batch 64: starting a pass over the data takes 198 ms, 14% of a pass of 100 "
                   "batches."]),
+        (0, 0.002, []),  # its first batch alone
     ],
 )  # fmt: skip
 def test_start_of_a_pass(tmp_path, workers, start_s, sentences):
     """More than 5% of a pass is worth a sentence; only workers can be kept."""
-    loader = {"loader_batches": 100, "loader_start_s": start_s}
+    loader = {"loader_batches": 100 if start_s > 0.01 else 3, "loader_start_s": start_s}
     devices = {"cuda": (0.010, 0)}
     found, _ = loaded(tmp_path, 0.002, devices=devices, loader=loader, workers=workers, noise=1e-9)
     assert [text for text in found.loading_sentences if "starting" in text] == sentences
@@ -186,7 +201,8 @@ def test_epoch_alone(tmp_path):
     row = only(found.loadings)
     assert (row.bound, row.workers_needed, row.loader_share) == (None, None, 0.5)
     assert found.loading_sentences == (
-        "mlp at batch 64: on the CPU (cpu) training on it takes 1.00 s and both in an epoch 2.00 s.",
+        "mlp at batch 64: on the CPU (cpu) training on a batch takes 1.00 s and loading it too, in an epoch, "
+        "2.00 s.",
     )
 
 
@@ -214,7 +230,7 @@ def test_every_output(tmp_path):
         "model", "batch", "device", "train", "load", "epoch", "waiting", "bounded by", "workers",
         "would feed it", "start of a pass",
     )  # fmt: skip
-    assert table.rows[1][6:] == ("74%", "loader", "2", "8", "1.00 s (21%)")
+    assert table.rows[1][6:] == ("74%", "loader", "2", "8", "972 ms (20%)")
     bare = report(tmp_path / "bare", affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}))
     assert (loading_table(bare), bare.loadings, "loading" in json.loads(to_json(bare))) == (None, (), False)
 
@@ -241,3 +257,26 @@ def test_wait_within_noise(tmp_path):
 def test_load_has_no_speedup(tmp_path):
     found, _ = loaded(tmp_path, 0.038)
     assert {row.phase for row in found.speedups} == {"train", "forward", "backward", "step", "epoch"}
+
+
+def test_start_without_an_epoch(tmp_path):
+    """A batch then takes what its parts do: 0.1 s to start are 0.1 + 0.08 - (0.02 + 0.08) s more."""
+    content = loop_run(
+        {"cpu": (0.08, 0)}, (1,), load=(0.02, 0), workers=0, noise=1e-9,
+        loader={"loader_batches": 10, "loader_start_s": 0.1},
+    )  # fmt: skip
+    content["benchmarks"] = [item for item in content["benchmarks"] if item["extra_info"]["phase"] != "epoch"]
+    row = only(report(tmp_path, content).loadings)
+    assert (row.start_extra_s, row.start_share) == pytest.approx((0.08, 0.08 / 1.08))
+
+
+def test_largest_batch_where_no_cell_is_slowed(tmp_path):
+    found = report(tmp_path, loop_run(STEP_S, (8, 64), load=(0.002, 0), axes={}))
+    assert found.loading_sentences[0].startswith("mlp at batch 64: ")
+
+
+def test_undecided_speeds(tmp_path):
+    """Times are printed where the noise hides whether the device is faster."""
+    devices = {"cpu": (0.010, 0), "cuda": (0.011, 0)}
+    found, _ = loaded(tmp_path, 0.002, devices=devices, noise=0.4, processes=3)
+    assert "on the GPU (cuda) loading a batch takes" in found.loading_sentences[0]

@@ -1,7 +1,10 @@
 """What a training step does, where that is not one pass over one batch."""
 
+import math
+
 import pytest
 
+from breakeven.report.what_if import resident_of
 from support.reports import box, only, report
 from support.run_files import affine_run, benchmark, run
 from support.training_loops import loop_run
@@ -52,6 +55,20 @@ def test_data_resident(tmp_path, processes):
     assert speedup.speedup == pytest.approx(base / candidate, rel=0.01)
     if processes == 1:
         assert speedup.low < base / candidate < speedup.high
+
+
+def test_precision_of_resident_data(tmp_path):
+    """The rounds of the transfer count as often as a step transfers."""
+    found = report(tmp_path, loop_run(accumulate=4, noise=0.1))
+    cases = {
+        row.key.phase: row.estimate
+        for row in found.rows
+        if (row.key.device, row.key.batch_size) == ("cuda", 64)
+    }
+    train, transfer = cases["train"], cases["transfer"]
+    halves_s = (train.rounds_half_width * train.median_s, 4 * transfer.rounds_half_width * transfer.median_s)
+    rest = resident_of(train, transfer)
+    assert rest.rounds_half_width == pytest.approx(math.hypot(*halves_s) / rest.median_s)
 
 
 def test_batches_in_turn(tmp_path):

@@ -20,6 +20,7 @@ def loop_run(
     workers=2,
     accumulate=1,
     loader=None,
+    epoch=None,
     seed=0,
     noise=0.001,
     processes=1,
@@ -32,6 +33,7 @@ def loop_run(
         devices: the (floor, slope) of one pass by device, `GPU` if not given.
         infer: that of inference, if timed.
         load: that of one batch from the loader, with all of its workers; with an epoch then.
+        epoch: that of a batch of an epoch by device, if not what its parts suggest.
         loader: further facts of `load` and `epoch`.
     """
     rng = np.random.default_rng(seed)
@@ -60,6 +62,7 @@ def loop_run(
             if load_s is not None:
                 each_s = train_s / accumulate
                 epoch_s = load_s + each_s if workers == 0 else max(load_s, each_s)
+                epoch_s = (epoch or {}).get(device, epoch_s)
                 of_loader = {"loader_workers": workers, "steps": 8, **(loader or {})}
                 add("load", device, batch, load_s, **of_loader)
                 add("epoch", device, batch, epoch_s, **facts, **of_loader)

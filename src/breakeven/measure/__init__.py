@@ -129,8 +129,8 @@ Skips: a case is not timed when its ``min_rounds`` would take more than five tim
 measured or as predicted from the two largest smaller batches. After out of memory, larger batches of the same
 model on the same device are skipped; after a case that takes too long, the same and later phases at the same
 and larger batches, unless other programs slowed it down; ``infer`` and ``load`` only after cases of their
-own. ``train``, ``infer`` and ``epoch`` are never skipped to save time: they have as many rounds as fit into
-five times ``max_time``, and at least 2. A case that takes longer than
+own. ``train``, ``infer``, ``load`` and ``epoch`` are never skipped to save time: they have as many rounds as
+fit into five times ``max_time``, and at least 2. A case that takes longer than
 ``--breakeven-timeout``, everything included, starts no further round; without two timed rounds its outcome is
 ``timeout``. A lost device is not used again in the same process.
 

@@ -41,8 +41,8 @@ class Batches:
     """Takes the batches of a loader, one pass after another, without end.
 
     `workers` is the number of its processes, `prefetched` how many batches they may hold ready. `per_pass` is
-    the number of batches in a pass, None until it is known. `start_s` are the seconds that the first pass of
-    a case took to start, its first batch included. `current` is the batch that was taken last.
+    the number of batches in a pass, None until it is known. `start_s` are the seconds to the first batch of
+    a case's first pass; of its second pass where the workers persist. `current` is the batch taken last.
 
     Args:
         loader: a `Workload`'s.
@@ -58,13 +58,13 @@ class Batches:
         self._generator = (generator, generator.get_state()) if generator is not None else None
         self._loader = _own(made)
         self._unpack = unpack
-        self._limits_itself = bool(getattr(made, "timeout", 0))
         self._left_s: Callable[[], float] = _never
         self._clock: Callable[[], float] = time.perf_counter
         self._iterator: Iterator[Any] | None = None
         self._first: Any = _END
         self._taken = 0
         self.workers: int = getattr(made, "num_workers", 0)
+        self._takes_timeout = isinstance(made, DataLoader) and self.workers > 0 and not made.timeout
         self.prefetched: int = self.workers * (getattr(made, "prefetch_factor", None) or 2)
         self.per_pass = _length(made)
         self.start_s: float | None = None
@@ -100,6 +100,7 @@ class Batches:
             RecipeError: as `take`.
             CaseTimeout: as `take`.
         """
+        self._limit()
         per_pass = math.inf if self.per_pass is None else self.per_pass
         left_out = self.workers == 0
         if self._iterator is None or per_pass - self._taken < batches <= per_pass - left_out:
@@ -129,9 +130,7 @@ class Batches:
         """End the workers, and wait for that."""
         iterator, self._iterator, self._first, self._taken = self._iterator, None, _END, 0
         # An error's traceback has references to it, and the loader has one if its workers persist.
-        shut_down = getattr(iterator, "_shutdown_workers", None)
-        if shut_down is not None:
-            shut_down()
+        if _shut_down(iterator):
             self._loader = _without_workers(self._loader)
 
     def _ended_by(self, error: Exception) -> BreakevenError:
@@ -144,6 +143,14 @@ class Batches:
             _kill_workers(self._iterator)
         self.close()
         return reason
+
+    def _limit(self) -> None:
+        """Let torch wait for a worker until the case ends, and no longer."""
+        left_s = self._left_s()
+        if self._takes_timeout and math.isfinite(left_s):
+            self._loader.timeout = max(1, math.ceil(left_s))
+            if self._iterator is not None:  # it has a copy
+                self._iterator._timeout = self._loader.timeout  # type: ignore[attr-defined]
 
     def _next(self) -> Any:
         if self._iterator is None:
@@ -161,15 +168,15 @@ class Batches:
 
     def _start_pass(self) -> None:
         """Start a pass, and have its first batch ready."""
-        if not getattr(self._loader, "persistent_workers", False):
+        keeps_workers = getattr(self._loader, "persistent_workers", False)
+        starts_each_time = not keeps_workers or self._iterator is not None
+        if not keeps_workers:
             self.close()
-        left_s = self._left_s()
-        if self.workers and not self._limits_itself and math.isfinite(left_s):
-            self._loader.timeout = max(1, math.ceil(left_s))
+        self._limit()
         start_s = self._clock()
         self._iterator, self._taken = iter(self._loader), 0
         self._first = next(self._iterator, _END)
-        if self.start_s is None:
+        if self.start_s is None and starts_each_time:
             self.start_s = self._clock() - start_s
         if self._first is _END:
             raise RecipeError(
@@ -249,8 +256,16 @@ def _kill_workers(iterator: Any) -> None:
     for worker in getattr(iterator, "_workers", ()):
         worker.kill()
         worker.join()
-    iterator._shutdown_workers()
+    _shut_down(iterator)
     signal.signal(signal.SIGCHLD, handler)
+
+
+def _shut_down(iterator: Any) -> bool:
+    """End the workers of torch's own iterator, and return whether it has some."""
+    shut_down = getattr(iterator, "_shutdown_workers", None)
+    if shut_down is not None:
+        shut_down()
+    return shut_down is not None
 
 
 def _begin_worker(init: Callable[[int], object] | None, worker: int) -> None:

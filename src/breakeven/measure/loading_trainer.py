@@ -47,7 +47,7 @@ class LoadingTrainer(Trainer):
         if not phase.needs_loader:
             super().prepare(phase, steps)
             return
-        passes = self.parts.passes
+        passes = self._passes(phase)
         ahead = math.ceil(self.batches.prefetched / passes) * passes
         super().prepare(phase, (ahead + steps) // passes)
         self._is_loading = True
@@ -61,7 +61,7 @@ class LoadingTrainer(Trainer):
 
     def run(self, phase: Phase, steps: int = 1) -> None:
         """Run a phase; of ``epoch``, as many steps of the optimizer as take that number of batches."""
-        super().run(phase, steps // self.parts.passes if phase is Phase.EPOCH else steps)
+        super().run(phase, steps // self._passes(phase))
 
     def cycle(self, phase: Phase) -> int:
         """Return what the steps of a round are a multiple of.
@@ -71,7 +71,11 @@ class LoadingTrainer(Trainer):
         """
         if not phase.needs_loader:
             return super().cycle(phase)
-        return math.lcm(2 * self.batches.workers or 1, self.parts.passes)
+        return math.lcm(2 * self.batches.workers or 1, self._passes(phase))
+
+    def _passes(self, phase: Phase) -> int:
+        """Return the loaded batches in one repetition of a phase."""
+        return self.parts.passes if phase is Phase.EPOCH else 1
 
     def load(self) -> None:
         """Take the next host batch from the loader."""

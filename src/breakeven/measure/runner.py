@@ -257,7 +257,7 @@ class Runner:
             while self._may_get_faster(round_, later, deadline, earlier):
                 later.append(time_round(round_, self._clock))
             fastest_s = round_.cycle // round_.steps * min(timed.total_s for timed in later)
-            if round_.phase.is_answer or earlier is not None:
+            if round_.phase.is_always_timed or earlier is not None:
                 deadline.check(MIN_SLOW * fastest_s)
             else:
                 deadline.check((MIN_SLOW + max(0, MIN_CALLS - len(later))) * fastest_s)
@@ -275,7 +275,7 @@ class Runner:
         """Return whether another call may show that a case is not too slow.
 
         A busy neighbor can slow a few calls of 1 ms down to 1 s, and a compiler works in several of the
-        first ones. An answer is not skipped, nor is what an earlier process timed, so more than
+        first ones. What is always timed is not skipped, nor is what an earlier process timed, so more than
         `MIN_CALLS` are only made where they get faster, and none at the level of earlier processes.
         """
         seconds = [timed.total_s for timed in later]
@@ -288,7 +288,7 @@ class Runner:
         if len(later) >= MAX_CALLS or min(seconds) <= max_round_s(self.budget):
             return False
         is_cheap = sum(seconds) < MAX_OVERRUN * self.budget.max_time_s
-        may_be_skipped = not round_.phase.is_answer and earlier is None
+        may_be_skipped = not round_.phase.is_always_timed and earlier is None
         return seconds[-1] < seconds[-2] / 2 or (
             may_be_skipped and (is_cheap or round_.trainer.workload.compile)
         )
@@ -305,7 +305,7 @@ class Runner:
         began_s = self._clock()
         with self._counted(WARMING_UP):
             warmup, steps = self._steady(case, round_, early, earlier)
-            if not round_.phase.is_answer and earlier is None:
+            if not round_.phase.is_always_timed and earlier is None:
                 raise_if_over_budget(warmup.round_s(), self.budget, warmup.fastest_s())
             deadline.check(MIN_SLOW * warmup.round_s(steps))
             load = sustained.load_before(round_, warmup, self.budget, began_s, self._clock)

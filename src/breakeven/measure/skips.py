@@ -13,7 +13,7 @@ from breakeven.phases import HEADLINE, Phase, parse_phase
 
 MAX_OVERRUN = 5.0
 """A case may take this many times its `max_time_s` for its minimum number of rounds. If that is not enough,
-it is skipped; the headline phase has fewer rounds instead."""
+it is skipped; a phase that is always timed has fewer rounds instead."""
 
 CONTENDED_FACTOR = 4.0
 """Rounds that take this many times as long as the fastest one were slowed by other programs."""
@@ -127,7 +127,7 @@ class SkipPolicy:
                 raise SkippedByRule(
                     f"not tried: {rule.case.phase} at batch {batch_size(rule.case.batch_size)}: {what}"
                 )
-        if parse_phase(case.phase).is_answer:
+        if parse_phase(case.phase).is_always_timed:
             return
         if parse_phase(case.phase).takes_steps:
             step_s = self._forecast.seen((case.model, case.device, HEADLINE), case.batch_size)

@@ -106,7 +106,7 @@ def case_s(
     """
     known, limit_s = parse_phase(phase), MAX_OVERRUN * budget.max_time_s
     calls = 1 + MIN_CALLS
-    if not known.is_answer and why_over_budget(step_s, budget) is not None:
+    if not known.is_always_timed and why_over_budget(step_s, budget) is not None:
         if is_later:
             return 0.0
         calls = 1 + max(MIN_CALLS, min(MAX_CALLS, math.ceil(limit_s / step_s)))

@@ -46,6 +46,6 @@ def _row(report: Report, row: Loading) -> tuple[str, ...]:
 
 
 def _start(row: Loading) -> str:
-    """Return what starting a pass takes, with its share of the pass, empty where it is unknown."""
+    """Return what starting adds to a pass, with its share of the pass, empty where it is unknown."""
     share = "" if row.start_share is None else f" ({fmt.percent(row.start_share)})"
-    return "" if row.start_s is None else f"{fmt.seconds(row.start_s)}{share}"
+    return "" if row.start_extra_s is None else f"{fmt.seconds(row.start_extra_s)}{share}"

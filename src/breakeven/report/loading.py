@@ -2,7 +2,8 @@
 
 Workers load batches while the device trains, so a batch of an epoch takes as long as the slower of the two:
 `load`, which is timed without training, or `train`, which is timed without loading. Without workers they take
-turns. Where the ratio of the two is 1 within its interval, or within 2%, neither bounds the epoch.
+turns, except where an accelerator has queued a step that lasts as long as loading the next batch. Where the
+ratio of the two is 1 within its interval, or within 2%, neither bounds the epoch.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from breakeven.case import CaseKey
+from breakeven.device_names import is_cpu
 from breakeven.phases import HEADLINE, Phase
 from breakeven.report.estimates import Estimate
 from breakeven.report.ratios import ratios
@@ -44,7 +46,7 @@ class Loading:
 
     `ratio` is `load_s` relative to `train_s`. `bound` is None where there is no such interval. `workers` are
     those of the loader, `workers_needed` those that would load a batch in the time of its training; `cpus`
-    are the machine's. `start_s` is what starting a pass takes, of `batches` batches. None if unknown.
+    are the machine's. `start_s` is the time to the first batch of a pass of `batches`. None if unknown.
     """
 
     key: CaseKey
@@ -67,8 +69,16 @@ class Loading:
 
     @property
     def takes_turns(self) -> bool:
-        """Whether the training process loads each batch itself, before it trains on it."""
-        return self.workers == 0
+        """Whether a batch is loaded by the training process, and its device waits for that.
+
+        Where an accelerator trains in the meantime, an epoch is nearer to the longer of the two than to both.
+        """
+        if self.workers != 0 or is_cpu(self.key.device):
+            return self.workers == 0
+        if self.load_s is None or self.epoch_s is None:
+            return False
+        shorter_s, longer_s = sorted((self.train_s, self.load_s))
+        return self.epoch_s > longer_s + shorter_s / 2
 
     @property
     def loader_share(self) -> float | None:
@@ -76,12 +86,25 @@ class Loading:
         return None if not self.epoch_s else max(0.0, 1 - self.train_s / self.epoch_s)
 
     @property
+    def start_extra_s(self) -> float | None:
+        """How much longer a pass takes than its batches do: the first one is waited for.
+
+        A pass is the time to its first batch, one batch after another, and the training on the last one.
+        """
+        return None if self.start_s is None else max(0.0, self.start_s + self.train_s - self._each_s)
+
+    @property
     def start_share(self) -> float | None:
-        """What starting takes of a pass over the data."""
-        each_s = self.epoch_s or max(self.train_s, self.load_s or 0.0)
-        if self.start_s is None or not self.batches or not each_s:
+        """What starting adds to a pass over the data, as a share of it."""
+        if self.start_extra_s is None or not self.batches:
             return None
-        return self.start_s / (self.start_s + self.batches * each_s)
+        return self.start_extra_s / (self.start_extra_s + self.batches * self._each_s)
+
+    @property
+    def _each_s(self) -> float:
+        """The seconds of a batch of an epoch, from its parts where it was not timed."""
+        load_s = self.load_s or 0.0
+        return self.epoch_s or (self.train_s + load_s if self.takes_turns else max(self.train_s, load_s))
 
     @property
     def starts_long(self) -> bool:

@@ -64,9 +64,9 @@ def _of_device(row: Loading, rows: Speedups, device: str) -> str:
 
 
 def _speeds(row: Loading, rows: Speedups) -> str:
-    """Return by how much the step and the epoch are faster, empty where one of them was not compared."""
+    """Return by how much the step and the epoch are faster, empty where that is unknown or undecided."""
     step, epoch = (rows.get(replace(row.key, phase=phase)) for phase in (HEADLINE, row.key.phase))
-    if step is None or epoch is None or not step.speedup or not epoch.speedup:
+    if step is None or epoch is None or DeviceVerdict.UNDECIDED in (step.verdict, epoch.verdict):
         return ""
     one, other = _speed(step), _speed(epoch)
     word = one.rpartition(" ")[2]
@@ -82,11 +82,10 @@ def _speed(row: Speedup) -> str:
 
 def _times(row: Loading) -> str:
     """Return the seconds of a batch in each of the phases that were timed."""
-    parts = (
-        ("loading a batch", row.load_s),
-        ("training on it", row.train_s),
-        ("both in an epoch", row.epoch_s),
-    )
+    load, train, epoch = "loading a batch", "training on it", "both in an epoch"
+    if row.load_s is None:
+        train, epoch = "training on a batch", "loading it too, in an epoch,"
+    parts = ((load, row.load_s), (train, row.train_s), (epoch, row.epoch_s))
     known = [f"{name} takes {fmt.seconds(each_s)}" for name, each_s in parts if each_s is not None]
     return fmt.listed([known[0], *(text.replace(" takes", "") for text in known[1:])])
 
@@ -95,7 +94,7 @@ def _remedy(row: Loading, device: str) -> str:
     """Return what would feed a device that waits for its loader, after a semicolon."""
     brief = _brief_remedy(row, device)
     has_too_few = row.cpus is not None and (row.workers_needed or 0) > row.cpus
-    return f"{brief}, and the machine has {row.cpus} CPUs" if brief and has_too_few else brief
+    return f"{brief}, but the machine has {row.cpus} CPUs" if brief and has_too_few else brief
 
 
 def _brief_remedy(row: Loading, device: str) -> str:
@@ -129,8 +128,8 @@ def _starts(found: Iterable[Loading], models: ModelNames) -> Iterator[str]:
         more = (
             f", and more than {fmt.percent(LONG_START)} in {fmt.plural(cells, 'more cell')}" if cells else ""
         )
-        kept = "" if all(one.takes_turns for one in long) else "; persistent_workers=True keeps the workers"
+        kept = "; persistent_workers=True keeps the workers" if row.workers else ""
         yield (
-            f"{_place(row, models)}: starting a pass over the data takes {fmt.seconds(row.start_s)}, "
+            f"{_place(row, models)}: starting a pass over the data takes {fmt.seconds(row.start_extra_s)}, "
             f"{fmt.percent(row.start_share or 0.0)} of a pass of {row.batches:,} batches{more}{kept}."
         )

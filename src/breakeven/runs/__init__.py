@@ -30,7 +30,7 @@ Of a training step: ``accumulate`` (its passes, each over a batch of ``batch_siz
 pass time the last one), ``batches`` and ``batch_shapes`` (how many batches, and shapes of them, the step
 takes in turn), each where above 1; ``closure_calls`` (how often the optimizer called its closure per step, on
 average). Of ``load`` and ``epoch``: ``loader_workers``, ``loader_batches`` (of a whole pass over the data,
-where known) and ``loader_start_s`` (starting a pass: workers and their first batch).
+where known) and ``loader_start_s`` (to the first batch of a pass, with its workers unless they persist).
 
 Beside the benchmarks, all optional:
 

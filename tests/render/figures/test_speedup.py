@@ -202,6 +202,19 @@ def test_no_speedups(report, look, devices):
     assert FIGURES["speedup"].describe(found).startswith("Time over batch size (train). mlp, width 128, c")
 
 
+@pytest.mark.parametrize(
+    ("phase", "heading"),
+    [
+        ("infer", "Time of a batch in inference"),
+        ("epoch", "Time of a batch in an epoch with its loader"),
+        ("step", "Time of the optimizer step"),
+    ],
+)
+def test_heading(report, look, phase, heading):
+    found = report(affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, phases=(phase,)))
+    assert heading in look.texts(FIGURES["speedup"].draw(found))
+
+
 def test_description(report):
     """The alternative text has the ends of each line and its break-even."""
     found = report(affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}, noise=0))

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from breakeven import format as fmt
 from breakeven.grouping import grouped
+from breakeven.phases import HEADLINE, Phase
 from breakeven.render.figures.axes import RATIOS, SECONDS_FORMAT
 from breakeven.render.figures.curves import CrossingPoint, Curve, Curves, Point, value_curves
 from breakeven.render.figures.drawing import Drawing, and_list
@@ -61,7 +62,8 @@ def _select(report: Report) -> _Data:
 
 def _plot(report: Report, data: _Data) -> Figure:
     phase = main_phase(report)
-    heading = "Time of a training step" if phase == "train" else f"Time of {phase_name(phase)}"
+    of_batch = "a batch in " if phase in (Phase.INFER, Phase.LOAD, Phase.EPOCH) else ""
+    heading = f"Time of {'a training step' if phase == HEADLINE else of_batch + phase_name(phase)}"
     handles = device_handles(report, data.times)
     if not data.speedups:
         kept, missing = select_groups(split_models(data.times), 2 * MAX_PANELS)
