@@ -199,7 +199,7 @@ def reason_of_first_call(item, phase="train", **own):
     recipe = lambda: workload(DataLoader(Items(item)), **own)  # noqa: E731
     runner = Runner(Budget(max_time_s=0.01))
     case = CaseKey.of("w", 1, phase, "cpu")
-    with pytest.raises(Exception) as raised:  # noqa: PT011
+    with pytest.raises(Exception) as raised:
         runner.measure(case, Cpu(), recipe, lambda one, _: time_round(one))
     return runner.note_failure(case, raised.value)
 

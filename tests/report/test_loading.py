@@ -81,8 +81,8 @@ def test_bound_without_load(tmp_path, workers, epoch_s, bound):
     assert (row.bound, row.ratio.ratio, row.workers_needed) == (bound, None, None)
     if bound:
         assert found.loading_sentences[0].endswith(
-            ": the loader bounds the epoch; the phase load, which was not timed, shows how many workers would "
-            "feed it."
+            ": the loader bounds the epoch; the phase load, which was not timed, shows how many workers would"
+            " feed it."
         )
 
 
@@ -228,6 +228,14 @@ def test_worst_cell(tmp_path):
     content = run()
     for batch, load_s in ((8, 0.011), (64, 0.030), (512, 0.020)):
         content["benchmarks"] += loop_run(STEP_S, (batch,), load=(load_s, 0), axes={})["benchmarks"]
+    assert report(tmp_path, content).loading_sentences[0].startswith("mlp at batch 64: ")
+
+
+def test_worst_cell_without_load(tmp_path):
+    content = run()
+    for batch, epoch_s in ((8, 0.011), (64, 0.060), (512, 0.040)):
+        made = loop_run({"cuda": (0.010, 0)}, (batch,), load=(0.01, 0), epoch={"cuda": epoch_s}, axes={})
+        content["benchmarks"] += [one for one in made["benchmarks"] if one["extra_info"]["phase"] != "load"]
     assert report(tmp_path, content).loading_sentences[0].startswith("mlp at batch 64: ")
 
 

@@ -11,7 +11,7 @@ import gc
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,6 @@ from breakeven.hardware.orphans import end_with_parent
 from breakeven.measure.loader_errors import death_of_a_worker, reason_of
 from breakeven.measure.outcomes import CaseTimeout
 from breakeven.measure.tensors import duplicate, flat, is_movable, kind, map_tensors
-from breakeven.measure.workload import error_line
 
 if TYPE_CHECKING:
     from breakeven.measure.workload import Workload
@@ -32,8 +31,6 @@ Pair = tuple[Any, Any]
 """The inputs and the targets of a batch."""
 
 _END = object()
-
-_MAX_ERROR = 150  # characters, so that a reason has room for the remedy
 
 
 def _never() -> float:
@@ -218,30 +215,6 @@ def with_first_batch(workload: Workload, timeout_s: float) -> Workload:
         return replace(workload, inputs=inputs, targets=targets)
     except UsageError as error:
         raise RecipeError(f"the loader's first batch: {error}") from error
-
-
-def unpaired(error: Exception, workload: Workload, pair: Pair) -> Exception:
-    """Return the error of a call of model and loss, with the remedy if they got a batch that is no pair.
-
-    Args:
-        error: what the call raised.
-        workload: whose call it was.
-        pair: what the call got.
-    """
-    is_whole = workload.loader is not None and workload.unpack is None and pair[1] is None
-    if not is_whole or not isinstance(error, TypeError | AttributeError):
-        return error
-    line = error_line(error).removeprefix("TypeError: ")[:_MAX_ERROR]
-    return TypeError(
-        f"{line}; a batch of the loader is {_structure(pair[0])}: let Workload(unpack=...) return (inputs, "
-        "targets)"
-    )
-
-
-def _structure(batch: Any) -> str:
-    if is_movable(batch) or not isinstance(batch, Mapping | tuple | list):
-        return kind(batch)
-    return f"{kind(batch)} of {len(batch)}"
 
 
 def _made(loader: Any) -> Any:

@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from breakeven.measure.loader_errors import reason_of, tells_of_a_dead_worker
-from breakeven.measure.loading import Batches, unpaired
+from breakeven.measure.loading import Batches
 from breakeven.measure.trainer import Trainer
+from breakeven.measure.unpaired import unpaired
 from breakeven.phases import Phase
 
 

@@ -192,7 +192,7 @@ def _called(recipe: Recipe, work: Callable[[], Any]) -> Any:
 def _prepare(workload: Workload) -> None:
     """Let lazy layers see the batch once, as an optimizer needs their parameters, and drop gradients."""
     if any(isinstance(parameter, nn.UninitializedParameter) for parameter in workload.trained()):
-        from breakeven.measure.loading import unpaired
+        from breakeven.measure.unpaired import unpaired  # which needs this module
 
         try:
             with torch.no_grad():

@@ -205,12 +205,11 @@ def _check_values(source: str, arguments: Mapping[str, Values]) -> None:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise UsageError(f"{source}: batch_size={batch_size!r} is not an integer of at least 1")
     for key, values in arguments.items():
-        for value in values:
-            if not _has_label(value):
-                raise UsageError(
-                    f"{source}: {key} has a value without a short name, a {type(value).__name__}; sweep {key} "
-                    "by a string, and choose the object by it in the function"
-                )
+        for kind in (type(value).__name__ for value in values if not _has_label(value)):
+            raise UsageError(
+                f"{source}: {key} has a value without a short name, a {kind}; sweep {key} by a string, and "
+                "choose the object by it in the function"
+            )
         plain = [axis_value(value) for value in values]
         repeated = next((value for value in plain if plain.count(value) > 1), None)
         if repeated is not None:

@@ -28,7 +28,7 @@ LONG_START = 0.05
 """Starting a pass over the data is reported where it takes more than this share of it."""
 
 NEAR = 1.25
-"""An interval that contains 1 and reaches no further from it, in either direction, shows that two are alike."""
+"""Two times are alike if the interval of their ratio contains 1 and goes no further from it, up or down."""
 
 _TURNS = 2.0
 """Without workers, an epoch of more than this many steps waits longer than it trains."""
