@@ -222,12 +222,6 @@ def test_batch_without_targets():
     assert reason.endswith(f"; a batch of the loader is a Tensor{REMEDY}")
 
 
-def test_loaded_batch_beside_a_pair_of_its_own():
-    """Training has a pair; what an epoch loads is none."""
-    _, reason = reason_of_first_call((X, X, "a.png"), "epoch", inputs=X[None], targets=X[None])
-    assert reason.endswith(f"; a batch of the loader is a list of 3{REMEDY}")
-
-
 def test_other_errors_of_a_first_call():
     """A pair, one that `unpack` made, or an error in the model have no such remedy."""
     for item, own in (

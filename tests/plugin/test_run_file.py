@@ -55,9 +55,8 @@ def test_extra_info(bench):
     """A timed case has every required key, and plain values, without addresses."""
     bench.write("""
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD], ids=["sgd"])
-@pytest.mark.parametrize("make", [object()], ids=["made"])
 @pytest.mark.sweep(batch_size=[2], dtype=[torch.bfloat16], lr=[0.5], bias=[True], seed=[None], name=["x"],
-                   top=[float("inf")], act=[torch.nn.ReLU()])
+                   top=[float("inf")], act=[torch.nn.ReLU()], make=[object()])
 def bench_all(train_benchmark, batch_size, dtype, lr, bias, seed, name, top, act, make, optimizer):
     train_benchmark(lambda: workload(batch_size))
 """)

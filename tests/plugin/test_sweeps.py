@@ -245,8 +245,8 @@ def test_values_without_a_short_name(value):
     with pytest.raises(UsageError) as error:
         sweeps_of(bench_it)
     assert str(error.value) == (
-        f"sweep: scheduler has a value that no short text can name, of type {type(value).__name__}; sweep "
-        "scheduler by a string, and choose the object by it in the function"
+        f"sweep: scheduler has a value without a short name, a {type(value).__name__}; sweep scheduler by a "
+        "string, and choose the object by it in the function"
     )
 
 

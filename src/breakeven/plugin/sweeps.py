@@ -207,8 +207,8 @@ def _check_values(source: str, arguments: Mapping[str, Values]) -> None:
     for key, values in arguments.items():
         for kind in (type(value).__name__ for value in values if not _has_label(value)):
             raise UsageError(
-                f"{source}: {key} has a value that no short text can name, of type {kind}; sweep {key} by a "
-                "string, and choose the object by it in the function"
+                f"{source}: {key} has a value without a short name, a {kind}; sweep {key} by a string, and "
+                "choose the object by it in the function"
             )
         plain = [axis_value(value) for value in values]
         repeated = next((value for value in plain if plain.count(value) > 1), None)
