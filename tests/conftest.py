@@ -165,7 +165,7 @@ def pytester(pytester):
 def bench(torch_is_loaded, pytester, monkeypatch):
     """Return a project with benchmarks."""
     from breakeven.fitness import Load, Look
-    from breakeven.measure.timing import MinWarmup
+    from breakeven.measure.warmup import MinWarmup
 
     # This process has loaded torch, pytest twice and hypothesis: collecting garbage before every cell would
     # take most of a short run.

@@ -184,7 +184,7 @@ def phases_of(bench, title):
 @pytest.fixture(autouse=True)
 def short_loops(monkeypatch):
     """Rounds of a loop take a millisecond, so that time for every phase is left on a busy machine."""
-    monkeypatch.setattr("breakeven.measure.timing.LOOP_S", 0.001)
+    monkeypatch.setattr("breakeven.measure.warmup.LOOP_S", 0.001)
 
 
 def check_phases(bench, titles, head="", change=without_workers, phases=PHASES):

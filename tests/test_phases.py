@@ -15,7 +15,7 @@ from breakeven.phases import BYTES, COMPARED, FLOPS, HEADLINE, STEP_PARTS, Phase
         ("train", STEP_PARTS, FLOPS, True, ("forward", "backward")),
         ("train_sync", STEP_PARTS, FLOPS, True, ("forward", "backward")),
         ("train_no_sync", STEP_PARTS, FLOPS, False, ("forward", "backward")),
-        ("infer", ("infer",), FLOPS, True, ("forward",)),
+        ("infer", ("infer",), FLOPS, True, ("infer",)),
         ("load", ("load",), BYTES, False, ()),
         ("epoch", ("load", *STEP_PARTS), FLOPS, True, ("forward", "backward")),
     ],

@@ -24,9 +24,10 @@ from breakeven.case import Budget, CaseKey, Cell
 from breakeven.device_names import is_cpu
 from breakeven.measure.earlier import Earlier
 from breakeven.measure.outcomes import CaseSkipped
+from breakeven.measure.round_plan import RoundPlan
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
-from breakeven.measure.timing import Round, RoundPlan, time_round
+from breakeven.measure.timing import Round, time_round
 from breakeven.measure.workload import Workload
 from breakeven.phases import HEADLINE, STEP_PARTS, parse_phase, parse_phases
 from breakeven.plugin.estimate import step_at

@@ -27,8 +27,9 @@ from breakeven.files import write_whole
 from breakeven.hardware.device import Device
 from breakeven.hardware.devices import parse_device
 from breakeven.measure.parts import part_seconds
-from breakeven.measure.timing import CLOCK, Clock, Round, min_warmup, time_round
+from breakeven.measure.timing import CLOCK, Clock, Round, time_round
 from breakeven.measure.trainer import Trainer
+from breakeven.measure.warmup import min_warmup
 from breakeven.measure.workload import Workload, build, error_line, mlp
 from breakeven.phases import Phase
 from breakeven.plugin.session import sigterm_as_ctrl_c

@@ -26,7 +26,9 @@ from torch.utils.benchmark import Timer
 
 from breakeven.case import Budget
 from breakeven.collector import collection_off
-from breakeven.measure.timing import MinWarmup, RoundPlan, plan_rounds, time_round, warm_up
+from breakeven.measure.round_plan import RoundPlan, plan_rounds
+from breakeven.measure.timing import time_round
+from breakeven.measure.warmup import MinWarmup, warm_up
 from breakeven.stats.intervals import median_interval
 
 Call = Callable[[], object]

@@ -375,15 +375,13 @@ from typing import TYPE_CHECKING, Any
 from breakeven.errors import BreakevenError
 
 if TYPE_CHECKING:
-    from breakeven.measure.training import Training
     from breakeven.measure.workload import Workload
     from breakeven.report.report import analyze
     from breakeven.runs.reader import read as read_runs
 
-__all__ = ["BreakevenError", "Training", "Workload", "analyze", "read_runs"]
+__all__ = ["BreakevenError", "Workload", "analyze", "read_runs"]
 
 _LAZY = {
-    "Training": ("breakeven.measure.training", "Training"),
     "Workload": ("breakeven.measure.workload", "Workload"),
     "analyze": ("breakeven.report.report", "analyze"),
     "read_runs": ("breakeven.runs.reader", "read"),

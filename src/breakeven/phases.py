@@ -18,7 +18,7 @@ STEP_PARTS = ("transfer", "zero_grad", "forward", "backward", "step")
 PASS_PARTS = ("transfer", "forward", "backward")
 """Those that each pass of a step repeats, where it accumulates the gradients of several batches."""
 
-PASSES = {"forward": "forward", "backward": "backward", "infer": "forward"}
+PASSES = {"forward": "forward", "backward": "backward", "infer": "infer"}
 """The parts with counted floating point operations, and the pass whose operations they have."""
 
 FLOPS, BYTES = "FLOP/s", "B/s"

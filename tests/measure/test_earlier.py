@@ -17,9 +17,10 @@ from breakeven.measure import flops, parts
 from breakeven.measure.earlier import AGREEING, Earlier, hand_on
 from breakeven.measure.loss_check import ReferenceLoss
 from breakeven.measure.outcomes import CaseSkipped
+from breakeven.measure.round_plan import MIN_SLOW, RoundNoise
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
-from breakeven.measure.timing import MIN_SLOW, RoundNoise, time_round
+from breakeven.measure.timing import time_round
 from breakeven.measure.workload import Workload
 from breakeven.phases import STEP_PARTS, Phase, parse_phases
 from support.prompt_devices import Host, Prompt

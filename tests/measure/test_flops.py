@@ -14,6 +14,7 @@ from breakeven.measure import flops
 from breakeven.measure.flops import (
     MAX_COUNT_S,
     TOO_LONG,
+    FlopCounts,
     Flops,
     ModelCounts,
     count_flops,
@@ -113,6 +114,25 @@ def test_loss_with_weights():
     )
     assert counted.forward == 2 * 3 * 4 * 2
     assert loss.weight.device == torch.device("cpu")
+
+
+def products_of_pairs(outputs, _):
+    return (outputs @ outputs.T).mean()
+
+
+def test_inference_computes_no_loss():
+    contrastive = workload(nn.Linear(4, 2), torch.ones(3, 4), products_of_pairs)
+    cell = CaseKey.of("linear", 3, "train", "cpu").cell
+    of_model, of_loss = 2 * 3 * 4 * 2, 2 * 3 * 2 * 3
+    assert FlopCounts().facts(cell, Phase.FORWARD, contrastive) == {"flops": of_model + of_loss}
+    assert FlopCounts().facts(cell, Phase.INFER, contrastive) == {"flops": of_model}
+
+
+def test_a_scaled_count_knows_its_loss():
+    counting = Counting(LSTM, lambda outputs, _: (outputs[0] @ outputs[0].mT).mean(), usual_s=0.5)
+    scaled = [counting.at(batch_size).loss for batch_size in (2, 3, 7)]
+    assert counting.counted == [2, 3]
+    assert scaled == [samples * 2 * 3 * 5 * 3 for samples in (2, 3, 7)]
 
 
 class Looks(nn.Linear):

@@ -8,21 +8,12 @@ import pytest
 
 from breakeven.case import Budget, CaseKey
 from breakeven.measure.outcomes import CaseTimeout
+from breakeven.measure.round_plan import plan_rounds
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
-from breakeven.measure.timing import (
-    BLOCKS,
-    MAX_LOOP_STEPS,
-    MinWarmup,
-    Round,
-    Timed,
-    Warmup,
-    loop_steps,
-    plan_rounds,
-    time_round,
-    warm_up_loop,
-)
+from breakeven.measure.timing import MAX_LOOP_STEPS, Round, Timed, time_round
 from breakeven.measure.trainer import Trainer
+from breakeven.measure.warmup import BLOCKS, MinWarmup, Warmup, loop_steps, warm_up_loop
 from breakeven.phases import STEP_PARTS, Phase
 from support.prompt_devices import Host, Prompt
 

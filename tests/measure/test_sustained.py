@@ -6,10 +6,12 @@ from itertools import pairwise
 import pytest
 
 from breakeven.case import Budget, CaseKey
+from breakeven.measure.round_plan import RoundPlan
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, simulated_workload
 from breakeven.measure.sustained import LoadBefore, lasting, load_facts
-from breakeven.measure.timing import RoundPlan, Timed, Warmup, time_round
+from breakeven.measure.timing import Timed, time_round
+from breakeven.measure.warmup import Warmup
 from breakeven.report.report import analyze
 from breakeven.runs.reader import read
 from support.heating import COSTS, STEP_S, Heating

@@ -7,23 +7,20 @@ import pytest
 
 from breakeven.case import Budget
 from breakeven.hardware.devices import Cpu
+from breakeven.measure.round_plan import correlation_factor, plan_rounds
 from breakeven.measure.simulated import SimulatedClock
-from breakeven.measure.timing import (
+from breakeven.measure.timing import Round, Timed, time_round
+from breakeven.measure.trainer import Trainer
+from breakeven.measure.warmup import (
     MAX_WARMUP_ROUNDS,
     MinWarmup,
-    Round,
-    Timed,
     Warmup,
     beyond_steady,
-    correlation_factor,
     is_steady,
     min_warmup,
-    plan_rounds,
     relative_noise,
-    time_round,
     warm_up,
 )
-from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import mlp
 from breakeven.phases import Phase
 

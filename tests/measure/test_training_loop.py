@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau, Se
 from breakeven.case import Budget, CaseKey
 from breakeven.errors import MeasurementError, RecipeError
 from breakeven.hardware.devices import Cpu
+from breakeven.measure.cuda_graphs import why_no_graphs
 from breakeven.measure.flops import count_flops
 from breakeven.measure.loss_check import first_losses
 from breakeven.measure.outcomes import CaseSkipped, UnsupportedError, reason_for
@@ -202,7 +203,7 @@ def test_steps_of_a_loop_are_whole_cycles():
 
 
 def test_all_batches_in_turn_across_returns_to_the_first_step():
-    """A phase that is no loop takes each batch equally often in each round, however many there are."""
+    """A phase that is not a loop takes each batch equally often in each round, however many there are."""
     device = SimulatedDevice(SimulatedClock())
     trainer = Trainer(simulated_workload(device, samples=(1, 2, 6), accumulate=2), device)
     trainer.start()
@@ -447,6 +448,15 @@ def test_a_scheduler_of_the_users_own():
 def test_what_a_graph_cannot_capture_is_skipped(fields, reason):
     with pytest.raises(UnsupportedError, match=reason):
         Measured(**fields, cuda_graph=True).of("train")
+
+
+def test_a_graph_reads_inputs_on_the_host_once():
+    """When it is captured; so there must not be several of them."""
+    pairs = [((torch.ones(2, 6), torch.tensor([1, length])), torch.zeros(2)) for length in (1, 2)]
+    made = partial(Workload, nn.Linear(6, 1), nn.MSELoss(), torch.optim.SGD, host_inputs=(1,))
+    assert "host_inputs=... are read" in why_no_graphs(made(batches=pairs))
+    assert why_no_graphs(made(batches=pairs[:1])) is None
+    assert why_no_graphs(made(*pairs[0])) is None
 
 
 def test_graphs_of_several_batches_and_clipping():

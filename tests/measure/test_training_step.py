@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from breakeven import Training
 from breakeven.case import Budget, CaseKey
 from breakeven.errors import MeasurementError, RecipeError, UsageError
 from breakeven.measure.cuda_graphs import GraphedTrainer
@@ -17,6 +16,7 @@ from breakeven.measure.outcomes import UnsupportedError
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
 from breakeven.measure.timing import time_round
+from breakeven.measure.training import Training
 from breakeven.measure.workload import Workload
 from breakeven.phases import Phase
 from support.small_workloads import ready

@@ -8,7 +8,8 @@ import pytest
 
 from breakeven.case import Axes, Budget, CaseKey, Cell
 from breakeven.errors import UsageError
-from breakeven.measure.timing import RoundPlan, time_round
+from breakeven.measure.round_plan import RoundPlan
+from breakeven.measure.timing import time_round
 from breakeven.plugin import retiming
 from breakeven.plugin.order import parse_seed, run_order
 from breakeven.plugin.summary import Timing

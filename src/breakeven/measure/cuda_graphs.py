@@ -51,6 +51,8 @@ def why_no_graphs(workload: Workload) -> str | None:
         return f"{'closure' if workload.closure else 'training_step'}=... may do another work in each step"
     if len(set(map(shapes_of, workload.host_batches))) > 1:
         return "batches=... have different shapes, and a captured step has one"
+    if len(workload.batches) > 1 and workload.host_inputs:
+        return "host_inputs=... are read when the step is captured, those of the first of batches=... alone"
     return None
 
 

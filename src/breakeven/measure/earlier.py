@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from breakeven.case import Budget
 from breakeven.measure.loss_check import Reference, ReferenceLoss
-from breakeven.measure.timing import Z95, RoundNoise
+from breakeven.measure.round_plan import Z95, RoundNoise
 from breakeven.phases import HEADLINE, Phase
 
 NEAR = 1.5

@@ -54,7 +54,7 @@ CHEAP_COUNT_S = 0.05
 
 @dataclass(frozen=True)
 class Flops:
-    """Floating point operations of the forward pass with its loss, and of the backward pass.
+    """Floating point operations of the forward pass with its loss, of the backward pass, and of the loss.
 
     Of batches of different shapes they are the means, rounded. Those of a training step of the user's own are
     all in `forward`.
@@ -62,12 +62,18 @@ class Flops:
 
     forward: int
     backward: int
+    loss: int = 0
+
+    @property
+    def infer(self) -> int:
+        """Those of the model alone, as inference computes no loss."""
+        return self.forward - self.loss
 
     def of(self, passes: Collection[str]) -> int:
         """Return those of some passes.
 
-        >>> [Flops(2, 4).of(phase.passes) for phase in (Phase.FORWARD, Phase.BACKWARD, Phase.TRAIN)]
-        [2, 4, 6]
+        >>> [Flops(3, 4, 1).of(phase.passes) for phase in (Phase.FORWARD, Phase.TRAIN, Phase.INFER)]
+        [3, 7, 2]
         """
         return sum(getattr(self, name) for name in passes)
 
@@ -134,13 +140,13 @@ class ModelCounts:
     def _scaled(self, batch_size: int) -> Flops | None:
         counted = {batch: found for batch, found in self._counted.items() if isinstance(found, Flops)}
         rates = {
-            (Fraction(found.forward, batch), Fraction(found.backward, batch))
+            tuple(Fraction(count, batch) for count in (found.forward, found.backward, found.loss))
             for batch, found in counted.items()
         }
         if self._fastest_s < CHEAP_COUNT_S or len(counted) < 2 or len(rates) > 1:
             return None
-        ((forward, backward),) = rates
-        return Flops(int(forward * batch_size), int(backward * batch_size))
+        (rate,) = rates
+        return Flops(*(int(count * batch_size) for count in rate))
 
 
 def count_flops(workload: Workload, clock: Clock = time.thread_time) -> Flops | str:
@@ -241,7 +247,7 @@ def _count(workload: Workload, clock: Clock, device: torch.device) -> Flops:
     shares = {
         shape: Fraction(count, len(batches)) for shape, count in Counter(map(shapes_of, batches)).items()
     }
-    forward, backward = Fraction(), Fraction()
+    forward, backward, of_loss = Fraction(), Fraction(), Fraction()
     with _TimeLimit(clock):
         for shape, (inputs, targets) in one_of_each.items():
             with FlopCounterMode(display=False, custom_mapping=_FORMULAS) as counter:
@@ -250,16 +256,19 @@ def _count(workload: Workload, clock: Clock, device: torch.device) -> Flops:
                     step(Training(model, loss_of, optimizer, *moved, device))
                     forward += shares[shape] * counter.get_total_flops()
                     continue
-                loss = loss_from(loss_of, outputs_of(model, moved[0]), moved[1])
+                outputs = outputs_of(model, moved[0])
+                of_model = counter.get_total_flops()
+                loss = loss_from(loss_of, outputs, moved[1])
                 if loss.device != device:
                     raise MeasurementError(
                         f"the loss is on {loss.device} though everything was moved to {device}"
                     )
                 of_pass = counter.get_total_flops()
                 forward += shares[shape] * of_pass
+                of_loss += shares[shape] * (of_pass - of_model)
                 loss.backward()
                 backward += shares[shape] * (counter.get_total_flops() - of_pass)
-    return Flops(round(forward), round(backward))
+    return Flops(round(forward), round(backward), round(of_loss))
 
 
 def _without_fused_operations() -> None:

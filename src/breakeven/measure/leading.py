@@ -83,9 +83,6 @@ class LeadingTrainer(Trainer):
         clock: seconds.
     """
 
-    # After the first step, the weights are those of the global batch.
-    compared_losses = 1
-
     def __init__(
         self, cell: Cell, make: Callable[[], ParallelTrainer], leader: Leader, clock: Clock = CLOCK
     ) -> None:
@@ -97,6 +94,11 @@ class LeadingTrainer(Trainer):
         self._own: ParallelTrainer
         self.workload, self.device = self._own.workload, self._own.device
         self.host_batches = self._own.host_batches
+
+    @property
+    def compared_losses(self) -> int:
+        """One: after the first step, the weights are those of the global batch."""
+        return 1
 
     def move_model(self) -> None:
         """Move the model to each rank's device."""

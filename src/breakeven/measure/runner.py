@@ -21,29 +21,22 @@ from breakeven.measure.loss_check import LossCheck, Losses
 from breakeven.measure.monitor import Sampler, evidence_of, snapshot, state_between, subnormal_evidence
 from breakeven.measure.outcomes import UnsupportedError, outcome_of, reason_for
 from breakeven.measure.parts import PART_ROUNDS, part_facts
+from breakeven.measure.round_plan import MIN_SLOW, RoundNoise, RoundPlan, plan_rounds
 from breakeven.measure.settings import as_texts, read_settings
 from breakeven.measure.skips import MAX_OVERRUN, Deadline, SkipPolicy, max_round_s, raise_if_over_budget
 from breakeven.measure.thread_search import ThreadSearch
-from breakeven.measure.timing import (
-    CLOCK,
-    MIN_SLOW,
-    Clock,
-    Round,
-    RoundNoise,
-    RoundPlan,
-    Timed,
+from breakeven.measure.timing import CLOCK, Clock, Round, Timed, time_round
+from breakeven.measure.together import Together
+from breakeven.measure.trainer import Trainer
+from breakeven.measure.warmup import (
     Warmup,
     beyond_steady,
     block_steps,
     first_call_s,
     min_warmup,
-    plan_rounds,
-    time_round,
     warm_up,
     warm_up_loop,
 )
-from breakeven.measure.together import Together
-from breakeven.measure.trainer import Trainer
 from breakeven.measure.warnings_shown import warnings_shown
 from breakeven.measure.workload import Recipe, batch_facts, error_line
 from breakeven.phases import Phase, parse_phase
@@ -149,7 +142,7 @@ class Runner:
             facts |= {"state": state, "evidence": evidence | subnormal_evidence(trainer.state_tensors())}
             facts |= warmed | captured | self._after_rounds(trainer)
             if earlier is None:
-                facts |= self._found_once(case, phase, trainer, warmed["step_s"])
+                facts |= self._found_once(case, phase, trainer, facts)
         return facts | loaded
 
     @warnings_shown()
@@ -382,11 +375,13 @@ class Runner:
             facts["peak_memory_bytes"] = peak
         return facts
 
-    def _found_once(self, case: CaseKey, phase: Phase, trainer: Trainer, step_s: float) -> dict[str, Any]:
+    def _found_once(
+        self, case: CaseKey, phase: Phase, trainer: Trainer, known: dict[str, Any]
+    ) -> dict[str, Any]:
         """Return facts that would disturb the rounds if they were collected earlier, once per run."""
         facts: dict[str, Any] = {}
         # As many as fit into the time of a case, so that a slow step is not repeated for its parts.
-        cycle_s = trainer.cycle(phase) * step_s
+        cycle_s = trainer.cycle(phase) * known["step_s"]
         part_rounds = min(PART_ROUNDS, int(self.budget.max_time_s / max(cycle_s, 1e-9)))
         if _has_parts(phase, trainer) and part_rounds > 0:
             with self._counted(TIMING):
@@ -395,7 +390,7 @@ class Runner:
         moved, ranks = moved_bytes(phase, trainer), trainer.device.processes
         facts |= {} if moved is None else {"moved_bytes": ranks * moved}
         with self._counted(PREPARING):
-            calls = None if trainer.closure is None else trainer.closure.calls_per_step
+            calls = known.get("closure_calls")
             return facts | self._flops.facts(case.cell, phase, trainer.workload, ranks, calls)
 
 

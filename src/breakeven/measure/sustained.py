@@ -17,7 +17,9 @@ from numpy.typing import ArrayLike
 
 from breakeven.case import Budget
 from breakeven.measure.parts import enqueue_seconds
-from breakeven.measure.timing import Clock, Round, RoundPlan, Warmup
+from breakeven.measure.round_plan import RoundPlan
+from breakeven.measure.timing import Clock, Round
+from breakeven.measure.warmup import Warmup
 from breakeven.phases import HEADLINE
 from breakeven.stats.intervals import MIN_ROUNDS, MedianInterval, median_interval
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -18,25 +17,15 @@ from breakeven.hardware.device import Device
 from breakeven.measure.checkpointing import checkpoint_submodules
 from breakeven.measure.closures import Closure
 from breakeven.measure.losses import loss_from, loss_value, sum_of_losses
+from breakeven.measure.moving import BatchMover
 from breakeven.measure.optimizers import check_first_step, closure_of, make_optimizer, versions_of
 from breakeven.measure.outcomes import UnsupportedError
 from breakeven.measure.settings import seed_all
 from breakeven.measure.state import SavedState
 from breakeven.measure.step_parts import StepParts
-from breakeven.measure.tensors import (
-    duplicate,
-    flat,
-    is_movable,
-    map_inputs,
-    map_tensors,
-    moved_to,
-    outputs_of,
-    pinned,
-    tensors_in,
-    to_channels_last,
-)
+from breakeven.measure.tensors import map_tensors, outputs_of, pinned
 from breakeven.measure.training import Training
-from breakeven.measure.update import Turns, make_scaler, make_scheduler
+from breakeven.measure.update import Turns, Update
 from breakeven.measure.workload import Workload, copy_of, parameters_of
 from breakeven.phases import Phase
 
@@ -58,9 +47,6 @@ class Trainer:
 
     caches_casts: ClassVar[bool | None] = None
     """Whether autocast caches weights that it has cast; None for torch's default."""
-
-    compared_losses: int = 2
-    """How many of a case's first losses must agree with those that the CPU computes of the same workload."""
 
     round_clock: Callable[[], float] | None = None
     """What shows the time of a round, read before and after it; None for the clock of this process."""
@@ -92,17 +78,13 @@ class Trainer:
         self.optimizer: Any
         self.scaler: Any = None
         self.scheduler: Any = None
-        self._scale = 0.0
         self._turns = Turns(len(self.host_batches))
         self._initial: SavedState | None = None
         self._saved: SavedState | None = None
         self._steps = 0
-        self._duplicates_batch = False
-        self._moves_nothing = False
-        self._checks_inputs = False
-        self._clips: tuple[Callable[[], object], ...] = ()
-        self._updates: tuple[Callable[[], object], ...] = ()
-        self._versions: list[int] = []
+        self._mover = BatchMover(workload, device, self.host_batches)
+        self._update: Update
+        self._updates: Sequence[Callable[[], object]] = ()
         self._own_versions: list[int] = []
 
     def move_model(self) -> None:
@@ -129,10 +111,7 @@ class Trainer:
             self._initial.restore()
             self.model.train()
         self._saved, self._steps = None, 0
-        # Until the first step has shown whether the model changes its inputs in place.
-        self._duplicates_batch = not self.device.is_accelerator
-        self._checks_inputs = self._duplicates_batch
-        self._moves_nothing = False
+        self._mover.begin()
         trained = self.trained()
         for parameter in trained:
             parameter.grad = None
@@ -147,24 +126,16 @@ class Trainer:
         self.parts = StepParts.of(self.workload, name)
         if self.parts.why_whole and self.needs_passes:
             raise UnsupportedError(f"{self.needs_passes}, but {self.parts.why_whole}")
-        self.scaler = make_scaler(self.workload, self.device.torch_device.type)
-        self._scale = 0.0 if self.scaler is None else self.scaler.get_scale()
-        self.scheduler = make_scheduler(self.workload, self.optimizer)
+        # A loop walks the model for its parameters in each step, which takes 3% of a small one.
+        is_all = len(list(self._module.parameters())) == len(self.trained())
+        parameters = self._module.parameters if is_all else self.trained
+        self._update = Update(self.workload, self.optimizer, self.device.torch_device.type, parameters)
+        self.scaler, self.scheduler = self._update.scaler, self._update.scheduler
         state = (self.optimizer, self.scheduler, self._turns)
         self.closure = None if name is None else Closure(name, self.optimizer, self._evaluate, state)
-        self._clips = tuple(self._clipping())
-        self._updates = tuple(self._updates_of_step()) if "step" in self.parts.parts else ()
+        if self.workload.training_step is None:
+            self._updates = self._update.calls(None if name is None else self._step_with_closure)
         self._own_versions = versions_of(self.workload)
-
-    def _updates_of_step(self) -> Iterator[Callable[[], object]]:
-        """Yield what `step` calls, found once: each question in a small step takes a percent of it."""
-        if self.closure is not None:
-            yield self._step_with_closure
-        else:
-            yield from self._clips
-            yield self.optimizer.step if self.scaler is None else self._step_scaled
-        if self.scheduler is not None:
-            yield self.scheduler.step
 
     def _prepare_model(self) -> None:
         self._check_autocast()
@@ -210,6 +181,14 @@ class Trainer:
         """Whether every round is the same step; known after the first one."""
         return self.closure is not None and self.closure.is_iterative
 
+    @property
+    def compared_losses(self) -> int:
+        """How many of a case's first losses must agree with those that the CPU computes of the same workload.
+
+        Within one step of an iterative optimizer, rounding grows to percents.
+        """
+        return 1 if self.repeats_one_step else 2
+
     def state_tensors(self) -> Iterator[torch.Tensor]:
         """Yield what training has computed so far: weights, buffers, the optimizer's state, and gradients."""
         if self._saved is not None:
@@ -243,9 +222,7 @@ class Trainer:
             for part in around.after:
                 self.do(part)
             self._after_step()
-        elif self._checks_inputs and self.outputs is not None:  # of the first round of inference
-            self._duplicates_batch, self._checks_inputs = self._has_changed_batch(), False
-            self._moves_nothing = self._finds_nothing_to_move()
+        self._mover.look()
         self.release()
         if steps and (self.repeats_one_step or (self._steps > 1 and self._steps + steps > MAX_STEPS)):
             self.restore()
@@ -255,7 +232,7 @@ class Trainer:
             if self.model.training:
                 self.model.eval()
         else:  # no step will show whether the batch is changed, and on a CPU nothing else is transferred
-            self._duplicates_batch = False
+            self._mover.stop_looking()
         if around.before and self._steps > 2:
             self._turns.go_back(self.parts.passes - 1)
         for part in around.before:
@@ -300,9 +277,7 @@ class Trainer:
         or they become channels-last.
         """
         batch = self.next_host_batch()
-        self.batch = batch if self._moves_nothing else self._batch_on_device(*batch)
-        if self._saved is None:
-            self._versions = [tensor._version for tensor in tensors_in(self.batch)]
+        self.batch = batch if self._mover.moves_nothing else self._mover.move(batch)
 
     def next_host_batch(self) -> Any:
         """Return the host batch whose turn it is."""
@@ -334,28 +309,11 @@ class Trainer:
         assert self.closure is not None
         self.loss = self.closure.step()
 
-    def _step_scaled(self) -> None:
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-
-    def _clipping(self) -> Iterator[Callable[[], object]]:
-        """Yield what clips the gradients, if the workload asks for it."""
-        if self.workload.clip_grad_norm is not None:
-            if self.scaler is not None:
-                yield partial(self.scaler.unscale_, self.optimizer)
-            # A loop walks the model for its parameters in each step, which takes 3% of a small one.
-            is_all = len(list(self._module.parameters())) == len(self.trained())
-            yield partial(self._clip, self._module.parameters if is_all else self.trained)
-
-    def _clip(self, parameters: Callable[[], Any]) -> None:
-        norm: Any = self.workload.clip_grad_norm
-        nn.utils.clip_grad_norm_(parameters(), norm)
-
     def _evaluate(self) -> Any:
         self.zero_grad()
         self.forward()
         self.backward()
-        for clip in self._clips:
+        for clip in self._update.clips:
             clip()
         return self.loss
 
@@ -374,13 +332,8 @@ class Trainer:
         The model is in eval mode, and the caller has entered `torch.inference_mode`, once for all steps of a
         loop.
         """
-        inputs, _ = self.next_host_batch()
-        if self._checks_inputs:
-            with torch.inference_mode(mode=False):  # in it, tensors do not count their changes
-                self.batch = self._inputs_on_device(inputs)
-            self._versions = [tensor._version for tensor in tensors_in(self.batch)]
-        else:
-            self.batch = inputs if self._moves_nothing else self._inputs_on_device(inputs)
+        batch = self.next_host_batch()
+        self.batch = batch[0] if self._mover.moves_nothing else self._mover.move_inputs(batch)
         with self._autocast():
             self.outputs = outputs_of(self.model, self.batch)
 
@@ -400,21 +353,16 @@ class Trainer:
         return loss_value(self.loss) if self.workload.training_step is None else sum_of_losses(self.loss)
 
     def _after_step(self) -> None:
-        """After the first step, keep the state, and check what the step has changed."""
+        """After the first step, check what it has changed, and keep the state."""
         if self._saved is not None:
             return
         check_first_step(self.workload, self.trained(), self._own_versions)
-        if self._duplicates_batch:
-            self._duplicates_batch = self._has_changed_batch()
-        self._moves_nothing = self._finds_nothing_to_move()
         self.repeat_skipped()
         self._saved = SavedState(
             self._module, self._loss, self.optimizer, self.scheduler, self.scaler, self._turns
         )
         if self.closure is not None:
             self.closure.find_step(self.whole_step)
-        if self.repeats_one_step:
-            self.compared_losses = 1  # rounding grows to percents within one such step
 
     def repeat_skipped(self) -> None:
         """Repeat the first step for as long as the gradient scaler skips it, because its scale is too large.
@@ -423,8 +371,7 @@ class Trainer:
             MeasurementError: it skips `MAX_SKIPPED` steps.
         """
         for _ in range(MAX_SKIPPED):
-            before, self._scale = self._scale, 0.0 if self.scaler is None else self.scaler.get_scale()
-            if self._scale >= before:
+            if not self._update.has_skipped():
                 return
             self._turns.at = 0
             self.whole_step()
@@ -432,9 +379,6 @@ class Trainer:
             f"the gradient scaler skipped the first {MAX_SKIPPED} steps, because gradients overflow at any "
             "scale; check inputs, loss and initialization"
         )
-
-    def _has_changed_batch(self) -> bool:
-        return self._versions != [one._version for one in tensors_in(self.batch)]
 
     def _return_to_first_step(self) -> None:
         assert self._saved is not None
@@ -447,35 +391,6 @@ class Trainer:
     def _drop_gradients(self) -> None:
         for parameter in self.trained():
             parameter.grad = None
-
-    def _finds_nothing_to_move(self) -> bool:
-        """Return whether moving a batch would give the very same tensors, as on a CPU."""
-        if self._duplicates_batch or self.workload.channels_last:
-            return False
-        movables = [one for one in flat(self.host_batches) if is_movable(one)]
-        return all(self._is_in_place(one) for one in movables)
-
-    def _is_in_place(self, movable: Any) -> bool:
-        is_tensor = type(movable) is torch.Tensor and not movable.requires_grad
-        return is_tensor and movable.device == self.device.torch_device
-
-    def _batch_on_device(self, inputs: Any, targets: Any) -> tuple[Any, Any]:
-        return self._inputs_on_device(inputs), map_tensors(self._moved, targets)
-
-    def _inputs_on_device(self, inputs: Any) -> Any:
-        return map_inputs(self._on_device, inputs, self.workload.host_inputs)
-
-    def _moved(self, movable: Any) -> Any:
-        moved = moved_to(self.device.torch_device, movable, non_blocking=self.workload.pin_memory)
-        return duplicate(moved) if self._duplicates_batch else moved
-
-    def _on_device(self, movable: Any) -> Any:
-        """Return one of the inputs on the device."""
-        if not self.workload.channels_last:
-            return self._moved(movable)
-        moved = moved_to(self.device.torch_device, movable, non_blocking=self.workload.pin_memory)
-        converted = to_channels_last(moved)
-        return duplicate(moved) if converted is moved and self._duplicates_batch else converted
 
     def _loss_of(self, batch: Any) -> Any:
         inputs, targets = batch

@@ -65,9 +65,9 @@ class Workload:
             `torch.optim.LBFGS` does. Then ``step`` and ``train`` time all evaluations, and ``forward`` and
             ``backward`` are skipped. An optimizer that expects gradients before its step needs
             `training_step`.
-        training_step: the whole step after the transfer, called with a `breakeven.Training`; returns the
-            loss, or several. Then ``transfer`` and whole steps (``train``, ``epoch``) are timed, and other
-            phases are skipped.
+        training_step: the whole step after the transfer, called with a
+            `breakeven.measure.training.Training`; returns the loss, or several. Then
+            ``transfer`` and whole steps (``train``, ``epoch``) are timed, and other phases are skipped.
         autocast: run forward and loss under `torch.autocast` with this dtype.
         compile: run the model through `torch.compile`.
         pin_memory: keep the host batch in pinned memory and copy it without blocking. Pinning itself

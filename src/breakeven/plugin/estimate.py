@@ -12,18 +12,17 @@ from breakeven.case import Budget, CaseKey, Model
 from breakeven.device_names import is_cpu, processes_of
 from breakeven.measure.earlier import AGREEING
 from breakeven.measure.parts import PART_ROUNDS
+from breakeven.measure.round_plan import RoundNoise, plan_rounds
 from breakeven.measure.runner import MAX_CALLS, MIN_CALLS
 from breakeven.measure.skips import MAX_OVERRUN, why_over_budget
-from breakeven.measure.timing import (
+from breakeven.measure.timing import Timed
+from breakeven.measure.warmup import (
     ACCELERATOR_WARMUP,
     CPU_WARMUP,
     MAD_TO_SIGMA,
-    RoundNoise,
-    Timed,
     Warmup,
     block_steps,
     loop_steps,
-    plan_rounds,
 )
 from breakeven.phases import HEADLINE, Phase, parse_phase
 

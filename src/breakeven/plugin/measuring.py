@@ -20,9 +20,10 @@ from breakeven.hardware.machine import machine_facts, machine_state
 from breakeven.measure.earlier import Earlier
 from breakeven.measure.look import take_look
 from breakeven.measure.outcomes import CaseSkipped, CaseTimeout
+from breakeven.measure.round_plan import MIN_SLOW, RoundPlan
 from breakeven.measure.runner import Runner
 from breakeven.measure.sustained import load_facts
-from breakeven.measure.timing import MIN_SLOW, Round, RoundPlan
+from breakeven.measure.timing import Round
 from breakeven.measure.together import Together
 from breakeven.measure.warnings_shown import warnings_shown
 from breakeven.measure.workload import Recipe

@@ -12,9 +12,10 @@ import pytest
 
 from breakeven.case import Budget
 from breakeven.hardware.device import Device
+from breakeven.measure.round_plan import RoundPlan
 from breakeven.measure.runner import Runner
 from breakeven.measure.settings import apply, read_settings, settings_kept
-from breakeven.measure.timing import Round, RoundPlan, time_round
+from breakeven.measure.timing import Round, time_round
 from breakeven.measure.workload import Recipe
 from breakeven.phases import HEADLINE, find_phase
 from breakeven.plugin.summary import Timing

@@ -7,7 +7,7 @@ import pytest
 
 from breakeven.doctor.selftests import SELF_TESTS, coverage, real_clock, simulated_device
 from breakeven.doctor.selftests.suite import Check, SelfTestResult, run_selftests
-from breakeven.measure import runner, timing
+from breakeven.measure import round_plan, runner, timing
 from breakeven.measure.simulated import SimulatedDevice
 from breakeven.measure.timing import Round, Timed
 from breakeven.report import estimates
@@ -146,7 +146,7 @@ def test_rounds_planned_from_the_first_call(monkeypatch):
     def by_the_slowest(warmup, budget, *_):
         slowest = max(timed.latency_s for timed in seen)
         seen.clear()
-        return timing.RoundPlan(max(5, int(budget.max_time_s / slowest)), 0)
+        return round_plan.RoundPlan(max(5, int(budget.max_time_s / slowest)), 0)
 
     monkeypatch.setattr(runner, "time_round", watched)
     monkeypatch.setattr(runner, "plan_rounds", by_the_slowest)
@@ -156,7 +156,7 @@ def test_rounds_planned_from_the_first_call(monkeypatch):
 
 
 def test_too_many_rounds(monkeypatch):
-    monkeypatch.setattr(simulated_device, "plan_rounds", lambda *_: timing.RoundPlan(41, 0))
+    monkeypatch.setattr(simulated_device, "plan_rounds", lambda *_: round_plan.RoundPlan(41, 0))
     assert failures(simulated_device.planned_rounds) == ["rounds planned for ±2% at 2% noise, median"]
 
 

@@ -16,8 +16,9 @@ from breakeven.collector import collection_off
 from breakeven.doctor.selftests.suite import Check
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.parts import host_events, part_seconds
-from breakeven.measure.timing import CLOCK, MAD_TO_SIGMA, MEDIAN_INFLATION, Clock, Round, time_round
+from breakeven.measure.timing import CLOCK, Clock, Round, time_round
 from breakeven.measure.trainer import Trainer
+from breakeven.measure.warmup import MAD_TO_SIGMA, MEDIAN_INFLATION
 from breakeven.measure.workload import build, mlp
 from breakeven.phases import STEP_PARTS, Phase, find_phase
 

@@ -12,10 +12,12 @@ import torch
 from breakeven.case import Budget, CaseKey
 from breakeven.doctor.selftests.suite import Check
 from breakeven.hardware.devices import Cpu
+from breakeven.measure.round_plan import RoundPlan, plan_rounds
 from breakeven.measure.runner import Runner
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
-from breakeven.measure.timing import Round, RoundPlan, Timed, Warmup, plan_rounds, time_round
+from breakeven.measure.timing import Round, Timed, time_round
 from breakeven.measure.trainer import Trainer
+from breakeven.measure.warmup import Warmup
 from breakeven.measure.workload import Workload
 from breakeven.phases import Phase
 
