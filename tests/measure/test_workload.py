@@ -681,7 +681,7 @@ def test_batch_is_moved_without_blocking(monkeypatch):
     seen = []
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor, *_: tensor)
     monkeypatch.setattr(
-        "breakeven.measure.trainer.moved_to", lambda _, one, *, non_blocking: seen.append(non_blocking) or one
+        "breakeven.measure.moving.moved_to", lambda _, one, *, non_blocking: seen.append(non_blocking) or one
     )
     for pin in (False, True):
         Trainer(dataclasses.replace(mlp(2, width=4), pin_memory=pin), Meta()).transfer()
