@@ -136,7 +136,7 @@ BAD = {
     "train_benchmark(lambda: torch.nn.ReLU())": f"{HERE}returned a ReLU, expected a breakeven.Workload",
     "train_benchmark(lambda: Workload(torch.nn.ReLU(), 1, torch.optim.SGD, torch.ones(1), None))": (
         f"{HERE}raised UsageError: Workload(loss=...) must be a function, a loss module, "
-        "or None where the model returns the loss, got 3"
+        "or None where the model returns the loss, got 1"
     ),
     "train_benchmark(workload(1))": f"train_benchmark got a Workload, {OURS}",
     "train_benchmark(None)": f"train_benchmark got None, {OURS}",
