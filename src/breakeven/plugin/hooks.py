@@ -78,8 +78,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
          "to one, with all its devices and phases. `breakeven merge` joins their run files; its --help has "
          "recipes for clusters. An empty shard exits with 5. Default: every cell."),
         ("timeout", "SECONDS", "end a case that takes longer in a process, all included; it keeps the rounds "
-         "that it has, if enough. In pytest's own process (--breakeven-processes=0) a round that hangs is not "
-         "ended. Default: 600."),
+         "that it has, if enough. In pytest's own process (--breakeven-processes=0) nothing ends a hanging "
+         "round. Default: 600."),
         ("seed", "N", "the seed of the order in which cells are timed. Default: 0."),
         ("processes", "N", "measure in N fresh processes, one after another, each with 1/N of the time: how "
          "much a time differs from process to process decides how well it is known. 0: in pytest's own "
