@@ -180,6 +180,64 @@ def test_first_batch():
     assert build(lambda: given) is given
 
 
+class Items(Dataset):
+    def __init__(self, item):
+        self.item = item
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return self.item
+
+
+REMEDY = ": let Workload(unpack=...) return (inputs, targets)"
+X = torch.ones(1)
+
+
+def reason_of_first_call(item, phase="train", **own):
+    recipe = lambda: workload(DataLoader(Items(item)), **own)  # noqa: E731
+    runner = Runner(Budget(max_time_s=0.01))
+    case = CaseKey.of("w", 1, phase, "cpu")
+    with pytest.raises(Exception) as raised:
+        runner.measure(case, Cpu(), recipe, lambda one, _: time_round(one))
+    return runner.note_failure(case, raised.value)
+
+
+@pytest.mark.parametrize("phase", ["train", "infer", "epoch"])
+@pytest.mark.parametrize(
+    ("item", "structure"), [((X, X, "a.png"), "a list of 3"), ({"image": X, "label": X}, "a dict of 2")]
+)
+def test_batch_that_the_model_does_not_take(item, structure, phase):
+    """Structures that only `unpack` can turn into a pair are named with that remedy."""
+    outcome, reason = reason_of_first_call(item, phase)
+    assert outcome is OutcomeKind.FAILED
+    assert reason.startswith("TypeError: ")
+    assert reason.endswith(f"; a batch of the loader is {structure}{REMEDY}")
+    assert reason.count("unpack") == 1
+
+
+def test_batch_without_targets():
+    _, reason = reason_of_first_call(X)
+    assert reason.endswith(f"; a batch of the loader is a Tensor{REMEDY}")
+
+
+def test_other_errors_of_a_first_call():
+    """A pair, one that `unpack` made, or an error in the model have no such remedy."""
+    for item, own in (
+        (("a", X), {"inputs": (X, X), "targets": X}),
+        ((X, X, X), {"unpack": lambda batch: (batch[:2], None)}),
+        (torch.ones(3), {}),
+    ):
+        assert "unpack" not in reason_of_first_call(item, **own)[1]
+
+
+def test_batch_that_a_lazy_model_does_not_take():
+    lazy = Workload(nn.LazyLinear(1), nn.MSELoss(), torch.optim.SGD, loader=DataLoader(Items((X, X, X))))
+    with pytest.raises(RecipeError, match=r"raised TypeError: .*; a batch of the loader is a list of 3: let"):
+        build(lambda: lazy)
+
+
 def test_first_batch_of_a_lazy_model():
     lazy = Workload(nn.LazyLinear(1), nn.MSELoss(), torch.optim.SGD, loader=DataLoader(Numbers()))
     assert build(lambda: lazy).parameters == 2

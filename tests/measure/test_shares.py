@@ -71,8 +71,8 @@ NO_SAMPLES = "cannot be divided among 2 ranks: its dimension 0 does not hold the
 @pytest.mark.parametrize(
     ("inputs", "reason"),
     [
-        (torch.zeros(5, 8), f"a strided tensor of shape (5, 8) {NO_SAMPLES}"),
-        ((torch.zeros(8), torch.tensor(1.0)), f"a strided tensor of shape () {NO_SAMPLES}"),
+        (torch.zeros(5, 8), f"a tensor of shape (5, 8) {NO_SAMPLES}"),
+        ((torch.zeros(8), torch.tensor(1.0)), f"a tensor of shape () {NO_SAMPLES}"),
         (torch.eye(8).to_sparse(), f"a sparse_coo tensor of shape (8, 8) {NO_SAMPLES}"),
         (
             nn.utils.rnn.pack_sequence(8 * [torch.zeros(3)]),
@@ -84,6 +84,31 @@ def test_what_cannot_be_divided(inputs, reason):
     with pytest.raises(UnsupportedError) as error:
         shares(inputs)
     assert str(error.value).split("; ")[0] == reason
+
+
+def with_batches(*sizes):
+    batches = [(torch.arange(n), torch.arange(n * tokens)) for n, tokens in sizes]
+    return dataclasses.replace(tiny(8), inputs=None, targets=None, batches=batches)
+
+
+def test_batches_of_different_sizes():
+    """Each is divided by its own number of samples, of which targets may have several."""
+    second = share_of(with_batches((8, 1), (6, 3), (4, 1)), 8, 1, 2).batches
+    assert [inputs.tolist() for inputs, _ in second] == [[4, 5, 6, 7], [3, 4, 5], [2, 3]]
+    assert second[1][1].tolist() == list(range(9, 18))
+
+
+@pytest.mark.parametrize(
+    ("batches", "reason"),
+    [
+        ([(8, 1), (5, 1)], "batch 5 cannot be divided among 2 ranks; use a multiple of 2"),
+        ([(8, 1), (4, 1.5)], "a tensor of shape (6,) cannot be divided among 2 ranks: its dimension 0 does"),
+    ],
+)
+def test_batches_that_the_ranks_do_not_divide(batches, reason):
+    with pytest.raises(UnsupportedError) as error:
+        share_of(with_batches(*batches), 8, 0, 2)
+    assert str(error.value).startswith(reason)
 
 
 def test_a_batch_that_the_ranks_do_not_divide():

@@ -324,6 +324,22 @@ class Meta(Accelerator):
 
 
 @pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"batches": []}, r"^Workload\(batches=\[\]\) is empty; give at least one pair \(inputs, targets\)$"),
+        ({"batches": [], "inputs": torch.ones(1)}, r"^Workload\(batches=\[\]\) is empty"),
+        (
+            {"unpack": tuple, "inputs": torch.ones(1)},
+            r"^Workload\(unpack=...\) has no effect without a loader",
+        ),
+    ],
+)
+def test_useless_batches_and_unpack(fields, message):
+    with pytest.raises(UsageError, match=message):
+        Workload(nn.Linear(1, 1), nn.MSELoss(), torch.optim.Adam, **fields)
+
+
+@pytest.mark.parametrize(
     ("host_inputs", "inputs", "message"),
     [
         ("lengths", {"lengths": torch.ones(1)}, r"must be a tuple .* such as \('lengths',\)"),

@@ -1,6 +1,7 @@
 """What bounds an epoch, and how many workers would feed the device."""
 
 import json
+import math
 
 import jsonschema
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from breakeven.render.json_output import json_schema
 from breakeven.render.loading_table import loading_table
 from breakeven.render.report_data import ReportJson, to_json
-from breakeven.report.loading import EpochBound
+from breakeven.report.loading import NEAR, EpochBound
 from support.reports import box, only, report
 from support.run_files import affine_run, benchmark, run
 from support.training_loops import loop_run
@@ -39,9 +40,58 @@ def test_bound(tmp_path, load_s, bound):
     assert loaded(tmp_path, load_s)[1].bound is bound
 
 
-def test_bound_within_noise(tmp_path):
-    """A ratio that the noise hides shows no bound."""
-    assert loaded(tmp_path, 0.0106, noise=0.1, seed=1)[1].bound is EpochBound.NEITHER
+@pytest.mark.parametrize(("noise", "bound"), [(0.1, EpochBound.NEITHER), (1.0, None)])
+def test_bound_within_noise(tmp_path, noise, bound):
+    """Neither bounds the epoch where all of the interval is near 1; a wide one decides nothing."""
+    found, row = loaded(tmp_path, 0.0106, noise=noise, seed=1)
+    assert row.ratio.low < 1 < row.ratio.high
+    assert (row.ratio.low > 1 / NEAR and row.ratio.high < NEAR) == (bound is not None)
+    assert row.bound is bound
+    assert (row.workers_needed is None) == (bound is None)
+    printed = only(one for one in json.loads(to_json(found))["loading"] if one["device"] == "cuda")
+    assert printed["bound"] == bound
+    if bound is None:
+        assert "the intervals do not show what bounds an epoch" in found.loading_sentences[0]
+        cells = dict(zip(loading_table(found).columns, loading_table(found).rows[1], strict=True))
+        assert (cells["bounded by"], cells["would feed it"]) == ("undecided", "")
+
+
+@pytest.mark.parametrize(
+    ("workers", "epoch_s", "bound"),
+    [
+        (2, 0.019, EpochBound.LOADER),
+        (2, 0.013, EpochBound.LOADER),
+        (2, 0.012, None),
+        (0, 0.021, EpochBound.LOADER),
+        (0, 0.019, None),
+        (None, 0.019, None),
+    ],
+)
+def test_bound_without_load(tmp_path, workers, epoch_s, bound):
+    """An epoch that is much longer than its steps waits for the loader, which alone may have no time."""
+    facts = {} if workers is None else {"loader_workers": workers}
+    content = run(
+        [
+            benchmark([0.01 + i * 1e-8 for i in range(9)], axes={}),
+            benchmark([epoch_s + i * 1e-8 for i in range(9)], phase="epoch", axes={}, **facts),
+        ]
+    )
+    found = report(tmp_path, content)
+    row = only(found.loadings)
+    assert (row.bound, row.ratio.ratio, row.workers_needed) == (bound, None, None)
+    if bound:
+        assert found.loading_sentences[0].endswith(
+            ": the loader bounds the epoch; the phase load, which was not timed, shows how many workers would"
+            " feed it."
+        )
+
+
+def test_workers_of_the_printed_times(tmp_path):
+    """Times, ratio and workers agree, although an interval is found process by process."""
+    _, row = loaded(tmp_path, 0.0361, noise=0.3, processes=3)
+    assert row.ratio.ratio == row.load_s / row.train_s
+    assert row.ratio.low <= row.ratio.ratio <= row.ratio.high
+    assert row.workers_needed == math.ceil(2 * row.load_s / row.train_s)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +231,14 @@ def test_worst_cell(tmp_path):
     assert report(tmp_path, content).loading_sentences[0].startswith("mlp at batch 64: ")
 
 
+def test_worst_cell_without_load(tmp_path):
+    content = run()
+    for batch, epoch_s in ((8, 0.011), (64, 0.060), (512, 0.040)):
+        made = loop_run({"cuda": (0.010, 0)}, (batch,), load=(0.01, 0), epoch={"cuda": epoch_s}, axes={})
+        content["benchmarks"] += [one for one in made["benchmarks"] if one["extra_info"]["phase"] != "load"]
+    assert report(tmp_path, content).loading_sentences[0].startswith("mlp at batch 64: ")
+
+
 def test_loader_on_one_device(tmp_path):
     """Loading happens on the host, so that one device's is that of the others."""
     content = loop_run(STEP_S, (64,), load=(0.038, 0))
@@ -194,7 +252,7 @@ def test_loader_on_one_device(tmp_path):
 
 
 def test_epoch_alone(tmp_path):
-    """Without `load` nothing shows what bounds an epoch."""
+    """Twice as long as its steps shows nothing, as it may be both, one after the other."""
     found = report(
         tmp_path, run([benchmark([t] * 9, phase=p, axes={}) for p, t in (("train", 1.0), ("epoch", 2.0))])
     )
@@ -202,7 +260,7 @@ def test_epoch_alone(tmp_path):
     assert (row.bound, row.workers_needed, row.loader_share) == (None, None, 0.5)
     assert found.loading_sentences == (
         "mlp at batch 64: on the CPU (cpu) training on a batch takes 1.00 s and loading it too, in an epoch, "
-        "2.00 s.",
+        "2.00 s: the intervals do not show what bounds an epoch.",
     )
 
 

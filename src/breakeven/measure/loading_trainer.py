@@ -11,6 +11,7 @@ from typing import Any
 from breakeven.measure.loader_errors import reason_of, tells_of_a_dead_worker
 from breakeven.measure.loading import Batches
 from breakeven.measure.trainer import Trainer
+from breakeven.measure.unpaired import unpaired
 from breakeven.phases import Phase
 
 
@@ -84,6 +85,11 @@ class LoadingTrainer(Trainer):
     def next_host_batch(self) -> Any:
         """Return the loaded batch, or the next one of the workload's own."""
         return self.batches.current if self._is_loading else super().next_host_batch()
+
+    def explained(self, error: Exception) -> Exception:
+        """Return the error of a first call, with the remedy if the model got a batch that is no pair."""
+        pair = self.batches.current if self._is_loading else self.host_batches[0]
+        return unpaired(error, self.workload, pair)
 
 
 @contextmanager

@@ -245,9 +245,12 @@ class Runner:
         with self._counted(WARMING_UP):
             try:
                 first = time_round(round_, self._clock)
-            except Exception:
+            except Exception as error:
                 trainer.loss_value()  # a loss that is not a number is the better reason
-                raise
+                explained = trainer.explained(error)
+                if explained is error:
+                    raise
+                raise explained from error
             first_loss = self._compared_loss(round_)
             if earlier is not None and earlier.is_slow(first.latency_s, self.budget):
                 deadline.check(MIN_SLOW * first.total_s)

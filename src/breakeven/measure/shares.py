@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from breakeven.measure.outcomes import UnsupportedError
-from breakeven.measure.tensors import map_tensors
+from breakeven.measure.tensors import map_tensors, tensors_in
 from breakeven.measure.workload import Workload
 
 
@@ -21,6 +21,8 @@ def share_of(workload: Workload, batch_size: int, rank: int, size: int) -> Workl
     values, one for each sample, among the inputs that stay on the host. Other plain values are the same on
     every rank.
 
+    Of several batches, one whose tensors do not hold `batch_size` samples has as many as its shortest tensor.
+
     Args:
         workload: that of the global batch.
         batch_size: the global one; a multiple of `size`.
@@ -30,19 +32,23 @@ def share_of(workload: Workload, batch_size: int, rank: int, size: int) -> Workl
     Raises:
         UnsupportedError: something cannot be divided.
     """
-    if batch_size % size:
-        raise UnsupportedError(
-            f"batch {batch_size} cannot be divided among {size} ranks; use a multiple of {size}"
-        )
     slicing = Slicing(batch_size, rank, size)
+    if not workload.batches:
+        inputs, targets = slicing.of_batch(workload.inputs, workload.targets, workload.host_inputs)
+        return replace(workload, inputs=inputs, targets=targets)
     slices = [
-        (slicing.of_inputs(inputs, workload.host_inputs), map_tensors(slicing.of_tensor, targets))
-        for inputs, targets in workload.host_batches
+        Slicing(_samples_in(batch, batch_size), rank, size).of_batch(*batch, workload.host_inputs)
+        for batch in workload.batches
     ]
-    if workload.batches:
-        return replace(workload, batches=slices)
-    ((inputs, targets),) = slices
-    return replace(workload, inputs=inputs, targets=targets)
+    return replace(workload, batches=slices)
+
+
+def _samples_in(batch: tuple[Any, Any], batch_size: int) -> int:
+    """Return how many samples one of several batches has."""
+    lengths = [len(one) for one in tensors_in(batch) if not one.is_nested and one.ndim]
+    if all(length % batch_size == 0 for length in lengths):
+        return batch_size
+    return min(filter(None, lengths))
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,19 @@ class Slicing:
     batch_size: int
     rank: int
     size: int
+
+    def of_batch(self, inputs: Any, targets: Any, on_host: Collection[int | str]) -> tuple[Any, Any]:
+        """Return the slices of the inputs and the targets of a batch.
+
+        Raises:
+            UnsupportedError: the ranks do not divide it.
+        """
+        if self.batch_size % self.size:
+            raise UnsupportedError(
+                f"batch {self.batch_size} cannot be divided among {self.size} ranks; use a multiple of "
+                f"{self.size}"
+            )
+        return self.of_inputs(inputs, on_host), map_tensors(self.of_tensor, targets)
 
     def of(self, values: Any) -> Any:
         """Return the slice of a sequence or a tensor."""
@@ -71,10 +90,10 @@ class Slicing:
             )
         is_dense = value.layout == torch.strided and not value.is_nested
         if not is_dense or value.ndim == 0 or len(value) % self.batch_size:
-            layout = "nested" if value.is_nested else str(value.layout).removeprefix("torch.")
-            shape = "" if value.is_nested else f" of shape {tuple(value.shape)}"
+            layout = "" if is_dense else f"{str(value.layout).removeprefix('torch.')} "
+            what = "nested tensor" if value.is_nested else f"{layout}tensor of shape {tuple(value.shape)}"
             raise UnsupportedError(
-                f"a {layout} tensor{shape} cannot be divided among {self.size} ranks: its dimension 0 does "
+                f"a {what} cannot be divided among {self.size} ranks: its dimension 0 does "
                 f"not hold the {self.batch_size} samples; put the samples along dimension 0"
             )
         return self.of(value).clone()

@@ -337,6 +337,10 @@ class Trainer:
         with self._autocast():
             self.outputs = outputs_of(self.model, self.batch)
 
+    def explained(self, error: Exception) -> Exception:
+        """Return the error of a first call as it is reported."""
+        return error
+
     @property
     def has_stepped(self) -> bool:
         """Whether the case's first step is done, and its state kept."""

@@ -194,8 +194,13 @@ def _called(recipe: Recipe, work: Callable[[], Any]) -> Any:
 def _prepare(workload: Workload) -> None:
     """Let lazy layers see the batch once, as an optimizer needs their parameters, and drop gradients."""
     if any(isinstance(parameter, nn.UninitializedParameter) for parameter in workload.trained()):
-        with torch.no_grad():
-            outputs_of(workload.model, workload.host_batches[0][0])
+        from breakeven.measure.unpaired import unpaired  # which needs this module
+
+        try:
+            with torch.no_grad():
+                outputs_of(workload.model, workload.host_batches[0][0])
+        except Exception as error:
+            raise unpaired(error, workload, workload.host_batches[0]) from None
     for parameter in workload.trained():
         parameter.grad = None
 

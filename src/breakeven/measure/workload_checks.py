@@ -128,6 +128,10 @@ def _check_together(workload: Workload) -> None:
     """Check what depends on more than one field."""
     if workload.batches and (workload.inputs is not None or workload.targets is not None):
         raise UsageError("Workload(batches=...) takes the place of inputs and targets; leave these out")
+    if not workload.batches and workload.batches != ():
+        raise UsageError("Workload(batches=[]) is empty; give at least one pair (inputs, targets)")
+    if workload.unpack is not None and workload.loader is None:
+        raise UsageError("Workload(unpack=...) has no effect without a loader; give one, or leave it out")
     if not _has_batch(workload) and workload.loader is None:
         raise UsageError("Workload(inputs=...) is missing; give inputs, batches or a loader")
     if workload.grad_scaler and workload.autocast is not torch.float16:

@@ -17,8 +17,10 @@ from breakeven.runs.machine import Machine
 _BOUNDS = {
     EpochBound.LOADER: "the loader bounds",
     EpochBound.STEP: "the step bounds",
-    EpochBound.NEITHER: "neither the loader nor the step is shown to bound",
+    EpochBound.NEITHER: "neither the loader nor the step bounds",
 }
+
+_UNDECIDED = "the intervals do not show what bounds an epoch"
 
 Speedups = Mapping[CaseKey, Speedup]
 
@@ -59,8 +61,8 @@ def _place(row: Loading, models: ModelNames) -> str:
 def _of_device(row: Loading, rows: Speedups, device: str) -> str:
     """Return what bounds the epoch on a device, with its speedups or its times, and what would help."""
     speeds = _speeds(row, rows)
-    bound = "" if row.bound is None else f": {_BOUNDS[row.bound]} {'it' if speeds else 'the epoch'}"
-    return f"on {device} {speeds or _times(row)}{bound}{_remedy(row, device)}"
+    bound = _UNDECIDED if row.bound is None else f"{_BOUNDS[row.bound]} {'it' if speeds else 'the epoch'}"
+    return f"on {device} {speeds or _times(row)}: {bound}{_remedy(row, device)}"
 
 
 def _speeds(row: Loading, rows: Speedups) -> str:
@@ -99,6 +101,8 @@ def _remedy(row: Loading, device: str) -> str:
 
 def _brief_remedy(row: Loading, device: str) -> str:
     needed = row.workers_needed
+    if row.bound is EpochBound.LOADER and row.load_s is None:
+        return "; the phase load, which was not timed, shows how many workers would feed it"
     if needed is None:
         return ""
     workers = f"{fmt.plural(needed, 'worker')} would feed {device.partition(' (')[0]}"
@@ -112,7 +116,7 @@ def _of_baseline(found: Iterable[Loading], models: ModelNames) -> str:
     """Return what bounds the epochs of which models on a device that others are compared with."""
     by_bound = grouped((row.bound, models[row.key.model]) for row in found)
     texts = [f"{_BOUNDS[bound]} {_epochs(by_bound[bound])}" for bound in EpochBound if bound in by_bound]
-    return "; ".join(texts) or "the intervals do not show what bounds an epoch"
+    return "; ".join(texts) or _UNDECIDED
 
 
 def _epochs(models: Sequence[str]) -> str:
