@@ -219,7 +219,7 @@ def test_batch_that_the_model_does_not_take(item, structure, phase):
 
 def test_batch_without_targets():
     _, reason = reason_of_first_call(X)
-    assert reason.endswith(f"; a batch of the loader is a Tensor{REMEDY}")
+    assert reason.endswith(f"; a batch of the loader is a tensor{REMEDY}")
 
 
 def test_other_errors_of_a_first_call():
