@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -269,6 +270,14 @@ def test_interrupt(monkeypatch, run_json, capsys):
     monkeypatch.setattr("breakeven.runs.reader.read", interrupt)
     assert cli.main(["report", run_json]) == 130
     assert capsys.readouterr().err == "breakeven: interrupted\n"
+
+
+def test_run_as_a_module(monkeypatch, capsys):
+    """`python -m breakeven` is the command."""
+    monkeypatch.setattr(sys, "argv", ["breakeven", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(Path(cli.__file__).with_name("__main__.py")), run_name="__main__")
+    assert (ended.value.code, capsys.readouterr().out.split()[0]) == (0, "breakeven")
 
 
 def command(*arguments, stdout=subprocess.PIPE, **settings):

@@ -44,6 +44,26 @@ class Ignoring(torch.optim.SGD):
         pass
 
 
+class OfEpoch(torch.optim.SGD):
+    def step(self, epoch):
+        pass
+
+
+class WithDefault(torch.optim.SGD):
+    def step(self, closure=None):
+        pass
+
+
+class WithKeyword(torch.optim.SGD):
+    def step(self, *, loss):
+        pass
+
+
+class WithTwo(torch.optim.SGD):
+    def step(self, closure, epoch):
+        pass
+
+
 class WithoutArgument:
     def __init__(self, parameters):
         self.param_groups = [{"params": parameters}]
@@ -129,8 +149,14 @@ def test_compiled():
 @pytest.mark.parametrize(
     ("optimizer", "closure", "message"),
     [
-        (torch.optim.LBFGS, False, r"closure=False\): LBFGS.step needs a closure"),
+        (
+            torch.optim.LBFGS,
+            False,
+            r"closure=False\): LBFGS.step needs its argument 'closure'; leave closure=False out",
+        ),
         (WithoutArgument, True, r"closure=True\): WithoutArgument.step takes no closure"),
+        (WithKeyword, None, r"WithKeyword.step needs 'loss', .* call it in a training_step$"),
+        (WithTwo, None, r"WithTwo.step needs 'epoch', .* call it in a training_step$"),
     ],
 )
 def test_closure_that_does_not_fit(optimizer, closure, message):
@@ -147,9 +173,18 @@ def test_fields_without_a_meaning(fields, name):
         ready(perceptron(torch.optim.LBFGS, **fields))
 
 
-def test_closure_that_is_not_called():
-    trainer = ready(perceptron(Ignoring))
-    with pytest.raises(MeasurementError, match=r"Ignoring\.step did not call its closure"):
+@pytest.mark.parametrize(
+    ("optimizer", "closure", "remedy"),
+    [
+        (Ignoring, None, "if 'closure' is something else, call it in a training_step"),
+        (OfEpoch, None, "if 'epoch' is something else, call it in a training_step"),
+        (WithDefault, True, "leave closure=True out"),
+    ],
+)
+def test_closure_that_is_not_called(optimizer, closure, remedy):
+    trainer = ready(perceptron(optimizer, closure=closure))
+    message = rf"{optimizer.__name__}\.step did not call its closure, so nothing was trained; {remedy}$"
+    with pytest.raises(MeasurementError, match=message):
         rounds(trainer, Phase.TRAIN, 1)
 
 

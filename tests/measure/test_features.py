@@ -143,10 +143,10 @@ def test_single_threaded_backward(single, before):
     ("fields", "message"),
     [
         ({"tf32": "yes"}, "tf32=.* must be True, False or None, got a str"),
-        ({"tf32": 1}, "tf32=.* must be True, False or None, got a int"),
+        ({"tf32": 1}, "tf32=.* must be True, False or None, got 1"),
         ({"cuda_graph": None}, "cuda_graph=.* must be True or False, got None"),
         ({"compile": "yes"}, "compile=.* must be True or False, got a str"),
-        ({"single_threaded_backward": 0}, "single_threaded_backward=.* must be True or False, got a int"),
+        ({"single_threaded_backward": 0}, "single_threaded_backward=.* must be True or False, got 0"),
     ],
 )
 def test_invalid_field(fields, message):

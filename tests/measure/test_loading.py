@@ -219,7 +219,7 @@ def test_batch_that_the_model_does_not_take(item, structure, phase):
 
 def test_batch_without_targets():
     _, reason = reason_of_first_call(X)
-    assert reason.endswith(f"; a batch of the loader is a Tensor{REMEDY}")
+    assert reason.endswith(f"; a batch of the loader is a tensor{REMEDY}")
 
 
 def test_other_errors_of_a_first_call():
@@ -255,16 +255,16 @@ def raise_value_error(index):
             {},
             "^the loader is empty: a pass over it has no batch",
         ),
-        (lambda: 3, {}, "returned a int, expected a torch.utils.data.DataLoader; let the function return it"),
+        (lambda: 3, {}, "returned 3, expected a torch.utils.data.DataLoader; let the function return it"),
         (lambda: iter([1]), {}, "not an iterator over it"),
         (lambda: 1 / 0, {}, r"test_loading.py:\d+: the loader raised ZeroDivisionError: division by zero$"),
         (DataLoader(Numbers(act=raise_value_error)), {}, r"the loader raised ValueError: no image 0$"),
         (
             DataLoader(Numbers()),
             {"unpack": lambda batch: batch[0]},
-            "unpack=...) returned a Tensor",
+            "unpack=...) returned a tensor",
         ),
-        (DataLoader(Numbers()), {"unpack": lambda _: (3, 4)}, "first batch has a int for inputs, expected a"),
+        (DataLoader(Numbers()), {"unpack": lambda _: (3, 4)}, "first batch has 3 for inputs, expected a"),
         (DataLoader(Numbers()), {"host_inputs": ("a",)}, "first batch: .*'a' is not one of the inputs"),
     ],
     ids=["empty", "a number", "an iterator", "function", "dataset", "unpack", "no tensor", "host_inputs"],

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from breakeven.errors import MeasurementError
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.loading_trainer import LoadingTrainer
 from breakeven.measure.tensors import tensors_in
@@ -76,6 +77,45 @@ def test_a_later_batch_is_changed(phase, steps, accumulate):
     batches = [batch_of(2), batch_of(3), batch_of(4)]
     after(started(workload_of(change_the_longer, *batches, accumulate=accumulate)), phase, 7, steps)
     assert all(tensor.unique().tolist() == [1] for tensor, _ in batches)
+
+
+def through_data(inputs):
+    inputs.data.mul_(2)
+    return inputs
+
+
+def through_numpy(inputs):
+    inputs.detach().numpy()[:] *= 2
+    return inputs
+
+
+@pytest.mark.parametrize("phase", [Phase.TRAIN, Phase.INFER])
+@pytest.mark.parametrize("change", [through_data, through_numpy])
+def test_changes_that_torch_does_not_count(phase, change):
+    batches = [batch_of(2), batch_of(3)]
+    after(started(workload_of(change, *batches)), phase, 5)
+    assert all(tensor.unique().tolist() == [1] for tensor, _ in batches)
+
+
+def test_inputs_that_are_not_numbers_are_not_copied():
+    """NaN differs from itself."""
+    inputs = torch.full((2, 2), float("nan"))
+    trainer = started(workload_of(unchanged, (inputs, torch.zeros(2, 1))))
+    after(trainer, Phase.TRAIN, 1)
+    trainer.transfer()
+    assert trainer.batch[0] is inputs
+
+
+def test_a_change_in_a_later_step_is_refused():
+    calls = []
+
+    def change(inputs):
+        calls.append(inputs)
+        return inputs.mul_(2) if len(calls) == 4 else inputs
+
+    with pytest.raises(MeasurementError, match="changed its inputs or targets in place, which the first"):
+        after(started(workload_of(change, batch_of(2))), Phase.TRAIN, 6)
+    assert len(calls) == 4
 
 
 @pytest.mark.parametrize("phase", [Phase.TRAIN, Phase.INFER])

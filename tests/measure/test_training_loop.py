@@ -419,7 +419,7 @@ def test_a_scheduler_that_ends():
     with pytest.raises(ValueError, match="Tried to step") as raised:
         trainer.run(Phase.TRAIN, steps=30)
     reason = reason_for(raised.value)
-    assert reason.endswith("let the scheduler have at least 10,000")
+    assert reason.endswith("give the scheduler at least 10,000")
     assert "\n" not in reason
 
 

@@ -130,6 +130,21 @@ def test_what_it_is_given():
         training.model = None
 
 
+def test_inputs_changed_in_place():
+    """A CPU copies them for each step, so that the recipe's own stay as they are."""
+
+    def step(training):
+        training.inputs.mul_(1.1)
+        return plain_step(training)
+
+    workload = plain(step)
+    before = workload.inputs.clone()
+    trainer = ready(workload)
+    rounds(trainer, 5)
+    assert trainer.batch[0] is not workload.inputs  # so `transfer`, which is timed, copies
+    assert torch.equal(workload.inputs, before)
+
+
 def test_returns_to_the_first_step():
     """Both optimizers too, and the random numbers."""
     trainer = ready(gan())
@@ -154,6 +169,10 @@ def test_returns_to_the_first_step():
         ({"optimizer": {"critic.1": ADAM}}, r"'critic.1': ...\}\): that submodule has no parameter to train"),
         ({"optimizer": {"critic": 3}}, "optimizer=.* must be callable, .* a mapping of names of submodules"),
         ({"optimizer": {}}, "optimizer=.* must be callable"),
+        (
+            {"optimizer": {"critic": torch.optim.SGD([torch.zeros(1)])}},
+            r"made already; pass the class or partial\(torch.optim.SGD, lr=0.1\)",
+        ),
         ({"training_step": None}, "optimizer=.* must be callable"),
         ({"accumulate": 2}, r"accumulate=...\) has no effect with training_step"),
         ({"closure": True}, r"closure=...\) has no effect with training_step"),
@@ -232,10 +251,10 @@ def test_learning_rate_that_begins_at_zero():
     ("returned", "message"),
     [
         (lambda _: None, "training_step returned None, expected the loss"),
-        (lambda _: (), "training_step returned a tuple, expected the loss"),
+        (lambda _: (), "training_step returned an empty tuple, expected the loss"),
         (
             lambda loss: loss.item(),
-            "the loss is a float, expected one number; return scalar tensors, without .item",
+            "the loss is a float, expected a tensor with one number; return scalar tensors, without .item",
         ),
         (
             lambda loss: (loss, loss.expand(2)),

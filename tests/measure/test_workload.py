@@ -32,11 +32,22 @@ from support.small_workloads import losses, ready, train
     ("change", "message"),
     [
         ({"model": "net"}, "model=.* must be a torch.nn.Module, got a str"),
-        ({"loss": 3}, "loss=.* must be a function, a loss module, or None .*, got a int"),
+        ({"loss": 3}, "loss=.* must be a function, a loss module, or None .*, got 3"),
         ({"optimizer": None}, "optimizer=.* must be callable, such as torch.optim.Adam, .*, got None"),
         ({"inputs": 3}, "inputs=.* must hold a tensor"),
         ({"inputs": nn.Linear(4, 4)}, "inputs=.* must hold a tensor"),
         ({"inputs": [torch.Tensor]}, "inputs=.* must hold a tensor"),
+        ({"accumulate": 0}, r"accumulate=\.\.\.\) must be a whole number from 1, got 0$"),
+        ({"clip_grad_norm": -1.0}, r"must be a number above 0, or None, got -1\.0$"),
+        ({"clip_grad_norm": float("nan")}, r"must be a number above 0, or None, got nan$"),
+        ({"checkpoint": (0,)}, r"must be a tuple of names .*, but checkpoint\[0\] is 0$"),
+        ({"batches": [torch.ones(2)]}, r"must be a list of pairs .*, but batches\[0\] is a tensor$"),
+        ({"model": slice(3), "loss": iter}, r"must be a torch\.nn\.Module, got a slice$"),
+        ({"model": OSError()}, r"must be a torch\.nn\.Module, got an OSError$"),
+        (
+            {"optimizer": torch.optim.SGD([torch.zeros(1)])},
+            r"got one that is made already; pass the class or partial\(torch.optim.SGD, lr=0.1\)$",
+        ),
         ({"autocast": "bfloat16"}, r"autocast=.* must be torch\.bfloat16, torch\.float16 or None, got a str"),
         ({"model": nn.ReLU()}, "no parameter to train"),
         ({"inputs": torch.ones(2, 4, device="meta")}, "remove .to"),
@@ -747,7 +758,7 @@ def test_everything_is_on_the_host(change):
 
 @pytest.mark.parametrize("field", ["compile", "cuda_graph", "fsdp", "single_threaded_backward", "tf32"])
 def test_option_that_is_no_bool(field):
-    with pytest.raises(UsageError, match=rf"{field}=\.\.\.\) must be True.* got a int"):
+    with pytest.raises(UsageError, match=rf"{field}=\.\.\.\) must be True.* got 1"):
         dataclasses.replace(mlp(2, width=4), **{field: 1})
 
 
@@ -826,7 +837,14 @@ def test_loss_from_the_model(form):
             "the model returned a dict in which no loss is found",
         ),
         (lambda _: None, "the model returned None in which no loss is found"),
-        (lambda loss: loss.expand(3), r"the loss is a tensor of shape \(3,\), expected one number"),
+        (
+            lambda loss: loss.expand(3),
+            r"the model returned a tensor of shape \(3,\), which is not a loss; give",
+        ),
+        (
+            lambda loss: SimpleNamespace(loss=loss.expand(3)),
+            r"the loss is a tensor of shape \(3,\), expected one number; reduce it",
+        ),
     ],
 )
 def test_no_loss_from_the_model(form, message):

@@ -1,9 +1,12 @@
 """The coordinator: which processes it starts, and what it makes of the ways in which they end."""
 
+import os
 from itertools import count
 
 import pytest
+import torch
 
+import breakeven
 from breakeven.case import SCHEMA, OutcomeKind
 from breakeven.errors import UsageError
 from breakeven.measure.group import Failure
@@ -258,6 +261,19 @@ def test_a_death_between_two_cases(new):
     assert run.outcomes("b") == {0: "timed"}
 
 
+@pytest.mark.parametrize("file", [torch.__file__, breakeven.__file__, os.__file__, None])
+def test_a_case_that_only_takes_long(new, file):
+    """What runs in a library, or cannot be seen, does not wait for anything of the user's."""
+    run = new("a")
+    stack = [f'File "{file}", line 3 in backward', 'File "/x/y.py", line 9 in run']
+    run.script("a!", code=None, stack=stack if file else [])
+    run.run(timeout_s=60.0)
+    assert run.journal.whole("a", 0).reason == (
+        "took more than 60 s without an end, still running; measure smaller batches, or use "
+        "--breakeven-timeout=120"
+    )
+
+
 def test_a_case_that_hangs(new):
     """It has its time limit and a tenth of it; its stack is kept."""
     run = new("ab")
@@ -267,7 +283,7 @@ def test_a_case_that_hangs(new):
     ended = run.journal.whole("a", 0)
     assert ended.outcome == "timeout"
     assert ended.reason.startswith(
-        'took more than 60 s without an end, in File "/x/y.py", line 3 in forward;'
+        'took more than 60 s without an end, in File "/x/y.py", line 3 in forward; fix what waits, measure'
     )
     assert ended.stack == ['File "/x/y.py", line 3 in forward', 'File "/x/z.py", line 9 in run']
     assert 66.0 < run.time.now < 67.0

@@ -97,6 +97,12 @@ class Project:
         """Return the rounds of each timed case by its name, without the device and phase."""
         return {short(item["name"]): item["stats"]["data"] for item in self.content(name)["benchmarks"]}
 
+    @property
+    def no_good(self):
+        """The reason of a case whose model calls `fail`."""
+        line = self.file.read_text().splitlines().index('    raise ValueError("no good")') + 1
+        return f"{self.file}:{line}: ValueError: no good"
+
     def outcomes(self, name="run.json"):
         """Return the outcome and the reason of each case without a timing."""
         listed = self.content(name)["breakeven"]["outcomes"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from breakeven.errors import MeasurementError
+from breakeven.measure.optimizers import needed_arguments
 from breakeven.measure.state import SavedState
 
 MAX_FIXED = 2
@@ -81,8 +82,14 @@ class Closure:
         self._calls_of_step, self._loss = 0, None
         self._optimizer.step(self.evaluate)
         if not self._calls_of_step:
+            needed = needed_arguments(self._optimizer.step)
+            remedy = (
+                f"if {needed[0].name!r} is something else, call it in a training_step"
+                if needed
+                else "leave closure=True out"
+            )
             raise MeasurementError(
-                f"{self.name}.step did not call its closure, so nothing was trained; leave closure=True out"
+                f"{self.name}.step did not call its closure, so nothing was trained; {remedy}"
             )
         self.calls += self._calls_of_step
         self.steps += 1

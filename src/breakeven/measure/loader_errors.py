@@ -6,16 +6,13 @@ import re
 import signal
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-
-import torch
 
 from breakeven.errors import BreakevenError, RecipeError
 from breakeven.measure.outcomes import CaseTimeout
+from breakeven.measure.users_code import where_in
 from breakeven.measure.workload import error_line
 
-_NOT_THE_USERS = str(Path(torch.__file__).parent), str(Path(__file__).parent)
 _TRACEBACK = "Traceback (most recent call last):\n"
 _RAISED_IN = re.compile(r"Caught \w+ in (?:DataLoader )?(.+?)\.\n")
 _FRAME = re.compile(r'^ +File "(.+)", line (\d+)', re.MULTILINE)
@@ -64,12 +61,8 @@ def reason_of(error: Exception) -> BreakevenError:
     if raised_in := _RAISED_IN.match(text):
         shown = text.rpartition(_TRACEBACK)[2]
         line = next((line for line in shown.splitlines() if line and not line.startswith(" ")), "an error")
-        return RecipeError(f"{_where(_FRAME.findall(shown))}the loader's {raised_in[1]} raised {line[:300]}")
+        return RecipeError(
+            f"{where_in(_FRAME.findall(shown))}the loader's {raised_in[1]} raised {line[:300]}"
+        )
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    return RecipeError(f"{_where(frames)}the loader raised {error_line(error)}")
-
-
-def _where(frames: Sequence[tuple[str, object]]) -> str:
-    """Return ``file:line: `` of the innermost call in the user's code, nothing if there is none."""
-    ours = [frame for frame in frames if not frame[0].startswith(_NOT_THE_USERS)]
-    return f"{ours[-1][0]}:{ours[-1][1]}: " if ours else ""
+    return RecipeError(f"{where_in(frames)}the loader raised {error_line(error)}")

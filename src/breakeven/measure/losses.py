@@ -35,6 +35,11 @@ def loss_from(criterion: Any, outputs: Any, targets: Any) -> Any:
 
 def _own_loss(outputs: Any) -> Any:
     if isinstance(outputs, torch.Tensor):
+        if outputs.numel() != 1:
+            raise MeasurementError(
+                f"the model returned a tensor of shape {tuple(outputs.shape)}, which is not a loss; give "
+                "Workload(loss=...), or let the model return its loss"
+            )
         return outputs
     named = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", None)
     if named is not None:
@@ -68,9 +73,9 @@ def sum_of_losses(returned: Any) -> float:
     """
     losses = list(_values(returned))
     if not losses:
+        what = "None" if returned is None else f"an empty {type(returned).__name__}"
         raise MeasurementError(
-            f"training_step returned {kind(returned)}, expected the loss; return it, or several in a "
-            "tuple or a dict"
+            f"training_step returned {what}, expected the loss; return it, or several in a tuple or a dict"
         )
     return _finite(sum(_number(loss, "return scalar tensors, without .item()") for loss in losses))
 
@@ -88,8 +93,10 @@ def _number(loss: Any, remedy: str) -> float:
     if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
         shape = getattr(loss, "shape", None)
         what = f"a {type(loss).__name__}" if shape is None else f"a tensor of shape {tuple(shape)}"
-        remedy = "reduce it, e.g. with .mean()" if isinstance(loss, torch.Tensor) else remedy
-        raise MeasurementError(f"the loss is {what}, expected one number; {remedy}")
+        expected = "a tensor with one number"
+        if isinstance(loss, torch.Tensor):
+            expected, remedy = "one number", "reduce it, e.g. with .mean()"
+        raise MeasurementError(f"the loss is {what}, expected {expected}; {remedy}")
     if loss.is_complex():
         raise MeasurementError(
             f"the loss is complex ({loss.dtype}), expected a real number; take its .abs() or .real"

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from breakeven.errors import MeasurementError
 from breakeven.hardware.device import Device
 from breakeven.measure.tensors import (
     duplicate,
@@ -29,7 +30,8 @@ class BatchMover:
 
     On a CPU a batch is in place already, so nothing is copied, unless the model changes its inputs in place
     or asks for their gradients. To find that out, each batch is copied until all of them were trained on.
-    `moves_nothing` is whether moving a batch would give the very same tensors.
+    `moves_nothing` is whether moving a batch would give the very same tensors; then a model that changes them
+    in a later step is refused.
 
     Args:
         workload: whose batches.
@@ -44,7 +46,8 @@ class BatchMover:
         self._host_batches = host_batches
         self._duplicates = False
         self._unseen: set[int] = set()
-        self._watched: tuple[Batch, Any, list[Any]] | None = None
+        self._watched: tuple[Batch, Any, Any, list[Any]] | None = None
+        self._host_marks: list[Any] = []
 
     def begin(self) -> None:
         """Begin a case: it is not known yet what the model changes."""
@@ -58,7 +61,7 @@ class BatchMover:
         inputs, targets = batch
         moved = self._inputs(inputs), map_tensors(self._moved, targets)
         if self._unseen:
-            self._watched = batch, moved, _marks(moved)
+            self._watched = batch, batch, moved, _marks(moved)
         return moved
 
     def move_inputs(self, batch: Batch) -> Any:
@@ -69,19 +72,30 @@ class BatchMover:
         with torch.inference_mode(mode=False):  # in it, tensors do not count their changes
             moved = self._inputs(batch[0])
         if self._unseen:
-            self._watched = batch, moved, _marks(moved)
+            self._watched = batch, batch[0], moved, _marks(moved)
         return moved
 
     def look(self) -> None:
-        """Look at what has become of the batch that was moved last, until all of them were seen."""
+        """Look at what has become of the batch that was moved last, until all of them were seen.
+
+        Raises:
+            MeasurementError: one was changed after a step with it that did not change it.
+        """
         if self._watched is None:
+            if self.moves_nothing and self._host_marks != _marks(self._host_batches):
+                raise MeasurementError(
+                    "a step changed its inputs or targets in place, which the first step with them did not; "
+                    "change a copy, such as inputs.clone()"
+                )
             return
-        (batch, moved, marks), self._watched = self._watched, None
-        is_changed, is_loaded = marks != _marks(moved), id(batch) not in map(id, self._host_batches)
+        (batch, host, moved, marks), self._watched = self._watched, None
+        is_changed = marks != _marks(moved) or not _are_equal(host, moved)
+        is_loaded = id(batch) not in map(id, self._host_batches)
         self._unseen = set() if is_changed or is_loaded else self._unseen - {id(batch)}
         if not self._unseen:
             self._duplicates = is_changed
             self.moves_nothing = not is_changed and self._are_in_place()
+            self._host_marks = _marks(self._host_batches)
 
     def stop_looking(self) -> None:
         """Copy nothing that is in place: no step follows in which the model might change it."""
@@ -117,3 +131,15 @@ def _marks(batch: Any) -> list[Any]:
         (id(tensor), None if tensor.is_inference() else tensor._version, tensor.requires_grad)
         for tensor in tensors_in(batch)
     ]
+
+
+def _are_equal(host: Any, moved: Any) -> bool:
+    """Return whether tensors have the same values: a change through ``.data`` or numpy leaves no mark."""
+    pairs = zip(tensors_in(host), tensors_in(moved), strict=False)
+    return all(_is_equal(*pair) for pair in pairs)
+
+
+def _is_equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if type(one) is not torch.Tensor or one.layout is not torch.strided or one.is_nested:
+        return True  # a kind of its own, which torch may not compare
+    return torch.equal(one, other) or torch.equal(one.nan_to_num(), other.nan_to_num())

@@ -72,15 +72,24 @@ def closure_of(workload: Workload, optimizer: Any) -> str | None:
     if workload.training_step is not None:
         return None
     name = type(optimizer).__name__
-    takes, needs = _arguments(optimizer.step)
-    if workload.closure is False and needs:
-        raise RecipeError(f"Workload(closure=False): {name}.step needs a closure; leave closure out")
+    takes, needed = _takes_any(optimizer.step), needed_arguments(optimizer.step)
+    for argument in needed:
+        if argument is not needed[0] or argument.kind is argument.KEYWORD_ONLY:
+            raise RecipeError(
+                f"{name}.step needs {argument.name!r}, and is called with a closure at most; call it in a "
+                "training_step"
+            )
+    if workload.closure is False and needed:
+        raise RecipeError(
+            f"Workload(closure=False): {name}.step needs its argument {needed[0].name!r}; leave "
+            "closure=False out, or call it in a training_step"
+        )
     if workload.closure and not takes:
         raise RecipeError(
             f"Workload(closure=True): {name}.step takes no closure; leave closure out, or use an "
             "optimizer whose step takes one"
         )
-    if not (needs if workload.closure is None else workload.closure):
+    if not (needed if workload.closure is None else workload.closure):
         return None
     if workload.accumulate > 1 or workload.grad_scaler:
         field = "grad_scaler" if workload.grad_scaler else "accumulate"
@@ -91,15 +100,23 @@ def closure_of(workload: Workload, optimizer: Any) -> str | None:
     return name
 
 
-def _arguments(step: Any) -> tuple[bool, bool]:
-    """Return whether a function takes an argument, and whether it needs one."""
-    try:
-        parameters = inspect.signature(step).parameters.values()
-    except (TypeError, ValueError):  # not a Python function
-        return True, False
+def _takes_any(step: Any) -> bool:
+    parameters = _parameters(step)
+    return parameters is None or bool(parameters)
+
+
+def needed_arguments(step: Any) -> list[inspect.Parameter]:
+    """Return the arguments that a function must be given; none where that is not known."""
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    needs = any(one.default is one.empty and one.kind not in several for one in parameters)
-    return bool(parameters), needs
+    parameters = _parameters(step) or ()
+    return [one for one in parameters if one.default is one.empty and one.kind not in several]
+
+
+def _parameters(step: Any) -> list[inspect.Parameter] | None:
+    try:
+        return list(inspect.signature(step).parameters.values())
+    except (TypeError, ValueError):  # not a Python function
+        return None
 
 
 def versions_of(workload: Workload) -> list[int]:

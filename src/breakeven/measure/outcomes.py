@@ -9,6 +9,7 @@ import torch
 
 from breakeven.case import OutcomeKind
 from breakeven.errors import BreakevenError, RecipeError
+from breakeven.measure.users_code import where_raised
 from breakeven.measure.workload import error_line
 
 _OUT_OF_MEMORY = (
@@ -119,7 +120,7 @@ def is_unsupported(error: BaseException) -> bool:
 
 
 def reason_for(error: BaseException) -> str:
-    """Return one line: breakeven's messages unchanged, others with their type."""
+    """Return one line: breakeven's messages unchanged, others with the user's line and their type."""
     line = _unsupported_line(error)
     if line is not None:
         return f"not supported here: {line[:300]}"
@@ -132,12 +133,13 @@ def reason_for(error: BaseException) -> str:
         )
     if SCHEDULE_ENDED in str(error):
         return (
-            f"{error_line(error)}; a case may train for some thousand steps before it returns to its first, "
-            "so let the scheduler have at least 10,000"
+            f"{error_line(error)}; a case may train for some thousand steps before it returns to its first; "
+            "give the scheduler at least 10,000"
         )
     if UNUSED in str(error):
         return f"some parameters {ALL_TAKE_PART}"
-    return error_line(error)
+    where = where_raised(error) if outcome_of(error) is OutcomeKind.FAILED else ""
+    return f"{where}{error_line(error)}"
 
 
 def _unsupported_line(error: BaseException) -> str | None:

@@ -118,9 +118,12 @@ def flat(value: Any) -> Iterator[Any]:
 
 
 def kind(value: Any) -> str:
-    """Return what a value is, for a message."""
+    """Return what a value is, for a message: a number itself, the type of anything else."""
     if isinstance(value, type):
         return f"the class {value.__name__}; write {value.__name__}(...)"
     if isinstance(value, torch.dtype):
         return str(value)
-    return "None" if value is None else f"a {type(value).__name__}"
+    if value is None or isinstance(value, int | float):
+        return repr(value)
+    name = "tensor" if type(value) is torch.Tensor else type(value).__name__
+    return f"an {name}" if name[0] in "aeioAEIO" else f"a {name}"

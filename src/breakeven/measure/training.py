@@ -40,6 +40,9 @@ class Training:
             targets=torch.ones(len(images), 1),
         )
 
+    It is read only: assign to variables, as in ``inputs = 1.1 * training.inputs``. Inputs and targets may be
+    changed in place, as by ``training.inputs.mul_(1.1)``; a CPU then copies them for each step.
+
     The step must train these objects, and not those of the recipe, which stay on the host. It returns the
     loss, a scalar tensor, or several in a tuple, a list or a mapping. Their sum is compared between devices;
     it is read after the timed steps, so return tensors and not numbers: ``.item()`` waits for the device.

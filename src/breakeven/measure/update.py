@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from breakeven.errors import RecipeError
+from breakeven.measure.optimizers import needed_arguments
 from breakeven.measure.workload import Workload
 
 SCALER_METHODS = ("scale", "unscale_", "step", "update", "get_scale")
@@ -122,7 +122,7 @@ def make_scheduler(workload: Workload, optimizer: Any) -> Any:
             f"Workload(scheduler=...) returned {name}, expected a scheduler with step(); let the function "
             "return it"
         )
-    needed = _needed(scheduler.step)
+    needed = next((one.name for one in needed_arguments(scheduler.step)), "")
     if needed:
         raise RecipeError(
             f"Workload(scheduler=...): {name}.step needs {needed!r}, so it follows an epoch and not each "
@@ -132,17 +132,6 @@ def make_scheduler(workload: Workload, optimizer: Any) -> Any:
         # Else torch warns of the wrong order where the scaler skips the optimizer's first step.
         optimizer._opt_called = True
     return scheduler
-
-
-def _needed(step: Any) -> str:
-    """Return the first argument that a function must be given, empty for none."""
-    try:
-        parameters = inspect.signature(step).parameters.values()
-    except (TypeError, ValueError):  # not a Python function
-        return ""
-    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    needed = (one.name for one in parameters if one.default is one.empty and one.kind not in several)
-    return next(needed, "")
 
 
 def _kind(value: Any) -> str:

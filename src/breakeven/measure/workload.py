@@ -37,8 +37,9 @@ class Workload:
         inputs: a tensor, or an object with a method ``to``; a tuple or list of these, called as
             ``model(*inputs)``; a mapping, called as ``model(**inputs)``.
         targets: what the loss takes besides the outputs; nested tensors like `inputs`.
-        batches: in place of `inputs` and `targets`, several pairs of them, taken in turn. Their shapes may
-            differ; each time is the mean over all of them.
+        batches: in place of `inputs` and `targets`, several pairs of them, taken in turn: each pass takes the
+            next one, also across steps where `accumulate` is above 1. Their shapes may differ; each time is
+            the mean over all of them.
         loader: a `torch.utils.data.DataLoader`, or a function that returns one, for the phases ``load`` and
             ``epoch``. Without `inputs` and `batches`, its first batch is the one that other phases train on.
         unpack: turns a batch of the loader into ``(inputs, targets)``. None: a tuple or list of two is that
@@ -50,7 +51,8 @@ class Workload:
         scheduler: called with the optimizer; for instance
             ``partial(torch.optim.lr_scheduler.StepLR, step_size=30)``. Its ``step()`` follows each step of
             the optimizer, so one that needs a metric (``ReduceLROnPlateau``) is refused. A case returns to
-            its first step every few hundred steps, and so does the schedule.
+            its first step after some hundred steps, or some thousand fast ones, and so does the schedule:
+            give one with an end, such as ``OneCycleLR``, at least 10,000 steps.
         grad_scaler: scale the loss by a `torch.amp.GradScaler`; needs ``autocast=torch.float16``. A function
             is called with the type of the device and returns the scaler. First steps that it skips, because
             its scale is too large, are repeated and not timed.

@@ -33,9 +33,8 @@ def check(workload: Workload) -> None:
     """
     for field, is_right, expected in _fields(workload):
         if not is_right:
-            raise UsageError(
-                f"Workload({field}=...) must be {expected}, got {kind(getattr(workload, field))}"
-            )
+            got = _got(field, getattr(workload, field))
+            raise UsageError(f"Workload({field}=...) must be {expected}, {got}")
     _check_together(workload)
     for inputs, _ in workload.host_batches if _has_batch(workload) else ():
         if not any(map(is_movable, flat(inputs))):
@@ -63,6 +62,7 @@ def check(workload: Workload) -> None:
 def _fields(workload: Workload) -> Iterator[tuple[str, bool, str]]:
     """Yield each field, whether its value is of the right kind, and the right ones."""
     loss, optimizer, norm = workload.loss, workload.optimizer, workload.clip_grad_norm
+    _refuse_made(optimizer)
     yield "model", isinstance(workload.model, nn.Module), "a torch.nn.Module"
     yield (
         "loss",
@@ -101,6 +101,27 @@ def _fields(workload: Workload) -> Iterator[tuple[str, bool, str]]:
     yield "tf32", isinstance(workload.tf32, bool | None), "True, False or None"
     for field in ("compile", "cuda_graph", "fsdp", "single_threaded_backward", "channels_last", "pin_memory"):
         yield field, isinstance(getattr(workload, field), bool), _FLAG
+
+
+def _got(field: str, value: Any) -> str:
+    """Return what a field is instead, for a message: of a list the first wrong item."""
+    is_right = {"batches": _is_pair, "checkpoint": _is_name}.get(field)
+    if is_right is not None and isinstance(value, tuple | list):
+        for index, item in enumerate(value):
+            if not is_right(item):
+                return f"but {field}[{index}] is {kind(item)}"
+    return f"got {kind(value)}"
+
+
+def _refuse_made(optimizer: Any) -> None:
+    for one in optimizer.values() if isinstance(optimizer, Mapping) else (optimizer,):
+        if isinstance(one, torch.optim.Optimizer):
+            name = type(one).__name__
+            name = f"torch.optim.{name}" if hasattr(torch.optim, name) else name
+            raise UsageError(
+                f"Workload(optimizer=...) must be a function that makes the optimizer, got one that is made "
+                f"already; pass the class or partial({name}, lr=0.1)"
+            )
 
 
 def _check_together(workload: Workload) -> None:
@@ -162,12 +183,20 @@ def _has_batch(workload: Workload) -> bool:
 
 def _are_pairs(value: Any) -> bool:
     is_list = isinstance(value, Sequence) and not isinstance(value, str)
-    return is_list and all(isinstance(one, tuple | list) and len(one) == 2 for one in value)
+    return is_list and all(map(_is_pair, value))
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, tuple | list) and len(value) == 2
 
 
 def _are_names(value: Any) -> bool:
     is_collection = isinstance(value, Collection) and not isinstance(value, str)
-    return is_collection and all(isinstance(one, str) for one in value)
+    return is_collection and all(map(_is_name, value))
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _is_whole(value: Any) -> bool:

@@ -17,6 +17,7 @@ from breakeven.device_names import processes_of
 from breakeven.errors import UsageError
 from breakeven.format import duration, joined, one_line
 from breakeven.measure.group import Failure
+from breakeven.measure.users_code import is_users
 from breakeven.plugin.launching import Launch, Running
 from breakeven.plugin.worker import JOURNAL_FAILED
 from breakeven.runs.journal import (
@@ -204,14 +205,13 @@ class Coordinator:
 
     def _end_hanging(self, begun: CaseStarted, running: Running) -> None:
         stack = running.stack()
-        where = f", in {one_line(stack[0], 200)}" if stack else ""
         running.kill()
         self._read()
         if self._journal.begun is not begun:  # it has ended meanwhile
             self._journal.begun = None
             return
         reason = (
-            f"took more than {duration(self._timeout_s)} without an end{where}; fix what waits, measure "
+            f"took more than {duration(self._timeout_s)} without an end{_where(stack)} measure "
             f"smaller batches, or use --breakeven-timeout={2 * self._timeout_s:g}"
         )
         self._end_case(begun.process, begun.case, OutcomeKind.TIMEOUT, reason, stack)
@@ -249,6 +249,14 @@ class Coordinator:
             for _ in self._journal.read_on():
                 pass
         running.close()
+
+
+def _where(stack: Sequence[str]) -> str:
+    """Return where a case hangs, which helps only where that is a line of the user's."""
+    file = stack[0].partition('"')[2].partition('"')[0] if stack else ""
+    return (
+        f", in {one_line(stack[0], 200)}; fix what waits," if file and is_users(file) else ", still running;"
+    )
 
 
 def _name(share: Share) -> str:

@@ -67,7 +67,9 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
          "Default: cpu and the accelerator; cpu@1,cpu where there is none."),
         ("phases", "NAMES", "comma-separated: transfer, forward, backward, step, train; train_sync: a step "
          "that waits for the device, as loss.item() does; train_no_sync, only on devices of several "
-         "processes: training without their communication. Default: all but train_sync."),
+         "processes: training without their communication; infer: the model in eval mode, with the copy of "
+         "its inputs; load: the next batch of the loader; epoch: load and train. Default: transfer, forward, "
+         "backward, step, train; on devices of several processes also train_no_sync."),
         ("sweep", "NAME|KEY=VALUES", "the sweep of this name (functions without it run their default), or "
          "other values for its arguments, as in 'batch_size=1,64 width=128'. Every function has 'short': the "
          "smallest and the largest values of its sweep 'full', else of its default; and 'weak': its sweep of "
@@ -75,7 +77,9 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         ("shard", "K/N", "measure only the K-th of N shards of the sweep, K from 1: a hash assigns each cell "
          "to one, with all its devices and phases. `breakeven merge` joins their run files; its --help has "
          "recipes for clusters. An empty shard exits with 5. Default: every cell."),
-        ("timeout", "SECONDS", "end a case that takes longer, all included, without a timing. Default: 600."),
+        ("timeout", "SECONDS", "end a case that takes longer in a process, all included; it keeps the rounds "
+         "that it has, if enough. In pytest's own process (--breakeven-processes=0) nothing ends a hanging "
+         "round. Default: 600."),
         ("seed", "N", "the seed of the order in which cells are timed. Default: 0."),
         ("processes", "N", "measure in N fresh processes, one after another, each with 1/N of the time: how "
          "much a time differs from process to process decides how well it is known. 0: in pytest's own "
