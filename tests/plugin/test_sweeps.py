@@ -235,21 +235,6 @@ def test_axis_value(value, shown):
     assert type(axis_value(value)) is type(shown)
 
 
-@pytest.mark.parametrize(
-    "value", [partial(int, base=2), lambda: 3, object(), type("Long", (), {"__repr__": lambda _: 61 * "x"})()]
-)
-def test_values_without_a_short_name(value):
-    @pytest.mark.sweep(batch_size=[1], scheduler=[None, value])
-    def bench_it(train_benchmark, batch_size, scheduler): ...
-
-    with pytest.raises(UsageError) as error:
-        sweeps_of(bench_it)
-    assert str(error.value) == (
-        f"sweep: scheduler has a value without a short name, a {type(value).__name__}; sweep scheduler by a "
-        "string, and choose the object by it in the function"
-    )
-
-
 def test_enum_as_axis_value():
     """It becomes its plain value, as in JSON."""
 

@@ -28,9 +28,6 @@ SHORT, FULL = "short", "full"
 WEAK, WEAK_AXIS, OF_RANK = "weak", "batch", "rank"
 """The sweep that every function has, whose batch sizes are those of a process; the axis of its cases."""
 
-MAX_LABEL = 60
-"""The maximum number of characters by which tables name an object."""
-
 Values = tuple[Any, ...]
 
 Sweep = dict[str, Values]
@@ -205,25 +202,12 @@ def _check_values(source: str, arguments: Mapping[str, Values]) -> None:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise UsageError(f"{source}: batch_size={batch_size!r} is not an integer of at least 1")
     for key, values in arguments.items():
-        for kind in (type(value).__name__ for value in values if not _has_label(value)):
-            raise UsageError(
-                f"{source}: {key} has a value without a short name, a {kind}; sweep {key} by a string, and "
-                "choose the object by it in the function"
-            )
         plain = [axis_value(value) for value in values]
         repeated = next((value for value in plain if plain.count(value) > 1), None)
         if repeated is not None:
             raise UsageError(
                 f"{source}: {key} has the value {repeated!r} twice; two cases cannot be the same"
             )
-
-
-def _has_label(value: object) -> bool:
-    """Return whether a value can be named in tables: a number, a text, or an object with a short name."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return True
-    label = str(axis_value(value))
-    return "<" not in label and len(label) <= MAX_LABEL
 
 
 def _check_signature(function: Callable[..., Any], sweep: Sweep) -> None:

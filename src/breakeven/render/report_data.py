@@ -215,9 +215,9 @@ class ScalingJson(JsonOutput):
 class LoadingJson(JsonOutput):
     """What bounds a cell's epoch on one device; all times are per batch.
 
-    `bound` is null where that is undecided, and so is `workers_needed`, how many would feed the device; `workers`
-    are those of the loader. `load_ratio` is `load_s` divided by `train_s`. `start_s` is the time to the first
-    batch of a pass over the data, and `start_share` the part of the pass that starting adds to it.
+    `bound` is null where that is undecided, and so is `workers_needed`, how many would feed the device.
+    `workers` are those of the loader. `load_ratio` is `load_s` divided by `train_s`. `start_s` is the time to
+    the first batch of a pass over the data, and `start_share` the part of the pass that starting adds to it.
     """
 
     workload: Name
