@@ -125,8 +125,9 @@ def test_this_rank_fails(device):
 
     with pytest.raises(ZeroDivisionError):
         measure(device, group, recipe=recipe)
+    line = recipe.__code__.co_firstlineno + 2
     assert [failure for _, failure in group.exchanged if failure] == [
-        Failure(0, OutcomeKind.FAILED, "rank 0: ZeroDivisionError: division by zero")
+        Failure(0, OutcomeKind.FAILED, f"rank 0: {__file__}:{line}: ZeroDivisionError: division by zero")
     ]
 
 
