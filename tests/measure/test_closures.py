@@ -10,7 +10,7 @@ from torch import nn
 from breakeven.case import Budget, CaseKey
 from breakeven.errors import MeasurementError, RecipeError
 from breakeven.hardware.devices import Cpu
-from breakeven.measure.closures import MAX_FULL_STEPS
+from breakeven.measure.closures import MAX_FULL_STEPS, MAX_GROWING_STEPS
 from breakeven.measure.cuda_graphs import GraphedTrainer
 from breakeven.measure.loss_check import reference_loss
 from breakeven.measure.outcomes import UnsupportedError
@@ -72,8 +72,8 @@ class WithoutArgument:
     def zero_grad(self): ...
 
 
-LBFGS = partial(torch.optim.LBFGS, lr=0.1, max_iter=4)
-"""Its problem below is far from solved after `MAX_FULL_STEPS`."""
+LBFGS = partial(torch.optim.LBFGS, lr=0.1, max_iter=4, history_size=12)
+"""Its problem below is far from solved after `MAX_FULL_STEPS`, and its history is full by then."""
 
 
 def perceptron(optimizer, **fields):
@@ -242,6 +242,16 @@ def test_repeated_step(calls, repeated):
         rounds(trainer, Phase.TRAIN, 1)
         assert trainer.closure.calls_per_step == calls[repeated - 1]
         assert same(trainer.trained(), after)
+
+
+@pytest.mark.parametrize(("history", "length"), [(40, 40), (1000, 4 * MAX_GROWING_STEPS - 5)])
+def test_history_of_the_repeated_step(history, length):
+    """It is full, unless that takes too many steps: the longer it is, the longer a step takes."""
+    trainer = ready(perceptron(partial(LBFGS, history_size=history, lr=1e-4)))
+    rounds(trainer, Phase.TRAIN, 2)
+    trainer.prepare(Phase.TRAIN)
+    (state,) = trainer.optimizer.state.values()
+    assert len(state["old_dirs"]) == length
 
 
 def test_repeated_step_of_lbfgs():

@@ -15,10 +15,11 @@ MAX_FIXED = 2
 FULL = 0.8
 """A step with this part of the first step's evaluations has not converged."""
 
-MAX_FULL_STEPS = 6
-"""The number of first steps after which no later one is looked for.
+MAX_FULL_STEPS, MAX_GROWING_STEPS = 6, 30
+"""The number of first steps after which no later one is looked for; the second, while the state grows.
 
-The history of `torch.optim.LBFGS`, on which its own work depends, is full after 5 steps by default.
+The history of `torch.optim.LBFGS`, on which its own work depends, is full after 5 steps by default, and later
+with fewer iterations in a step.
 """
 
 
@@ -30,8 +31,8 @@ class Closure:
     of them already its second step had fewer evaluations than the first. Other training, which takes a new
     batch in each step or is far from its minimum, uses the whole number in each. So of the first steps the
     last one is timed that still does: each round begins with the state of the optimizer, and of what it
-    trains, from before that step. Its history of earlier steps, which costs as much as the evaluations, is as
-    long as it then was.
+    trains, from before that step. Its history of earlier steps, which costs as much as the evaluations, is
+    full by then.
 
     Args:
         name: the optimizer's.
@@ -100,8 +101,12 @@ class Closure:
         """After the first step, find the one to time of an iterative optimizer, by doing the next ones."""
         first = self._calls_of_step
         self.is_iterative = first > MAX_FIXED
-        for _ in range(MAX_FULL_STEPS - 1 if self.is_iterative else 0):
+        size = 0
+        for done in range(1, MAX_GROWING_STEPS if self.is_iterative else 1):
             before = SavedState(*self._state)
+            last_size, size = size, sum(1 for _ in before.tensors())
+            if done >= MAX_FULL_STEPS and size == last_size:
+                return
             whole_step()
             if self._calls_of_step < FULL * first:
                 return
