@@ -31,6 +31,7 @@ from breakeven.measure.together import follow, join
 from breakeven.measure.workload import Workload
 from breakeven.phases import Phase
 
+PHASES = [phase for phase in Phase if not phase.needs_loader]
 device = parse_device("{device}")
 together = join(device, timeout_s=30)
 rank = together.rank
