@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
+
+from breakeven.temporary import temporary_file
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -28,21 +31,17 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
     Raises:
         OSError: one of them cannot be written; all files are unchanged.
     """
-    suffix = f".{os.getpid()}-{os.urandom(4).hex()}.part"
-    temporary = {path: path.with_name(f".{path.name}{suffix}") for path in contents}
-    try:
+    with ExitStack() as stack:
+        temporary: dict[Path, Path] = {}
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
+            temporary[path] = stack.enter_context(temporary_file(path.parent))
             _write(temporary[path], content)
         for path in contents:
             if path.is_dir():  # checked before the first replacement: `replace` would fail in the middle
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         for path, part in temporary.items():
             part.replace(path)
-    except BaseException:
-        for part in temporary.values():
-            part.unlink(missing_ok=True)
-        raise
 
 
 def _write(path: Path, content: bytes) -> None:
