@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from breakeven import cli
 from breakeven.format import printable
 from breakeven.render import report_files
-from support.histories import content, medians
+from support.histories import commit, content, medians
 from support.reports import box
 from support.run_files import affine_run, benchmark, outcome, write
 
@@ -139,7 +139,7 @@ def test_history(call, text, tmp_path):
     call("history", "show", "--store", store)
     check(re.sub(r"(?s)<(style|script).*?</\1>", "", (store / "page" / "index.html").read_text("utf-8")))
     for form in ("terminal", "json"):
-        words = ("history", "accept", made["commit_info"]["id"], "--case", "*", "--reason", text)
+        words = ("history", "accept", commit(16), "--case", "* cpu *", "--reason", text)
         assert call(*words, "--store", store, "--format", form)
     call("history", "check", "--store", store)
 

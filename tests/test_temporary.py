@@ -1,5 +1,6 @@
 """Locks, and temporary files that a kill does not leave for good."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -104,3 +105,18 @@ def test_long_names(tmp_path):
     write_whole(path, b"new")
     with locked(lock_of(path)):
         assert Path(path).read_bytes() == b"new"
+
+
+def test_lock_whose_file_is_removed_meanwhile(tmp_path, monkeypatch):
+    """Another process has had it, and a third would create it again: it is created and locked again."""
+    path, calls = tmp_path / "lock", []
+
+    def flock(*_):
+        if not calls:
+            path.unlink()
+        calls.append(path.exists())
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with locked(path):
+        assert calls == [False, True]
+        assert path.exists()
