@@ -65,7 +65,7 @@ def test_leftovers_are_removed_by_the_next_write(leftovers, tmp_path):
     assert leftovers
 
 
-def test_leftovers_that_are_no_files(tmp_path):
+def test_leftovers_of_other_kinds(tmp_path):
     """A pipe is not waited for, and a link is not followed."""
     os.mkfifo(tmp_path / ".breakeven-0.part")
     (tmp_path / "kept").mkdir()
