@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from breakeven.errors import StorageError, StoreError
-from breakeven.files import write_whole
+from breakeven.files import read_file, write_whole
 from breakeven.format import one_line
 from breakeven.history.database import reason_of
 from breakeven.temporary import lock_of, locked, temporary_file
@@ -19,6 +19,9 @@ CLASS_PREFIX = "class="
 SUFFIX = ".parquet"
 
 _RUN_FILE = re.compile(rf"{CLASS_PREFIX}[^/]*/[^./][^/]*{re.escape(SUFFIX)}")
+
+MAX_BYTES = 1 << 26
+"""The size of the largest file of accepted changes that is read."""
 
 CREATE = "create one with `breakeven history add RUN.json --store"
 
@@ -59,7 +62,11 @@ class Folder:
         """
         try:
             classes = [entry for entry in os.scandir(self.path) if entry.name.startswith(CLASS_PREFIX)]
-            found = [f"{entry.name}/{file.name}" for entry in classes for file in os.scandir(entry.path)]
+            files = [(entry, file) for entry in classes for file in os.scandir(entry.path)]
+            # Not a pipe, on which DuckDB would wait.
+            found = [
+                f"{entry.name}/{file.name}" for entry, file in files if file.is_file() or file.is_symlink()
+            ]
         except OSError as error:
             problem = "it does not exist" if isinstance(error, FileNotFoundError) else error.strerror
             raise StoreError(
@@ -78,7 +85,7 @@ class Folder:
             OSError: it cannot be read.
         """
         try:
-            return Path(self.path, name).read_bytes()
+            return read_file(Path(self.path, name), MAX_BYTES)
         except FileNotFoundError:
             return None
 

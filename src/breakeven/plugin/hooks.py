@@ -10,6 +10,7 @@ import os
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ from breakeven.plugin.selection import Selection, read_selection
 from breakeven.plugin.sharding import empty_text, keep_shard
 from breakeven.plugin.surroundings import is_xdist_worker, refusal, report_refusal, reported_refusal
 from breakeven.plugin.sweeps import is_swept, sweeps_of
+from breakeven.plugin.unforeseen import UnforeseenErrors
 
 if TYPE_CHECKING:
     from breakeven.plugin.session import BenchmarkSession
@@ -100,8 +102,9 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark."""
+    """Register the mark, and the plugin around all others."""
     config.addinivalue_line("markers", MARKER)
+    config.pluginmanager.register(UnforeseenErrors(partial(_kept, config)), "breakeven_unforeseen_errors")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -431,6 +434,11 @@ def _worker_of(assignment: Assignment) -> Worker:
     from breakeven.plugin.worker import Worker
 
     return Worker(assignment)
+
+
+def _kept(config: pytest.Config) -> str:
+    benchmarks = config.stash.get(BENCHMARKS, None)
+    return benchmarks.kept if benchmarks is not None and benchmarks.has_begun else ""
 
 
 def _settings_kept() -> AbstractContextManager[object]:
