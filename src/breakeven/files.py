@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,8 +29,7 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
     Raises:
         OSError: one of them cannot be written; all files are unchanged.
     """
-    suffix = f".{os.getpid()}-{os.urandom(4).hex()}.part"
-    temporary = {path: path.with_name(f".{path.name}{suffix}") for path in contents}
+    temporary = {path: part_of(path) for path in contents}
     try:
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,11 +38,35 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
             if path.is_dir():  # checked before the first replacement: `replace` would fail in the middle
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         for path, part in temporary.items():
-            part.replace(path)
+            _replace(path, part)
     except BaseException:
         for part in temporary.values():
             part.unlink(missing_ok=True)
         raise
+
+
+def part_of(path: Path) -> Path:
+    """Return a new name for the content of a file that is not complete: beside it, or what it links to."""
+    real = Path(os.path.realpath(path))
+    return real.with_name(f".{real.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
+
+
+def put_in_place(path: Path, part: Path) -> None:
+    """Replace the file at `path` with `part`, which is complete, once that is on disk.
+
+    Raises:
+        OSError: it cannot be replaced; it is unchanged.
+    """
+    with part.open("rb") as stream:
+        os.fsync(stream.fileno())
+    _replace(path, part)
+
+
+def _replace(path: Path, part: Path) -> None:
+    """Replace a file, or what a link at `path` leads to, and keep its permissions."""
+    if path.exists():
+        shutil.copymode(path, part)
+    part.replace(os.path.realpath(path))
 
 
 def _write(path: Path, content: bytes) -> None:

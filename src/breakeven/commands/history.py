@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 
 from breakeven.commands import history_help
 from breakeven.commands.arguments import directory_path, file_path, fraction, storage
-from breakeven.commands.base import NOT_JUDGED, OK, REGRESSED, UNUSABLE, add_format, show, status, version
+from breakeven.commands.base import (
+    NOT_JUDGED,
+    OK,
+    REGRESSED,
+    UNUSABLE,
+    add_format,
+    notify,
+    show,
+    status,
+    version,
+)
 from breakeven.commands.compare import append_to_summary
 from breakeven.errors import BreakevenError, StorageError, UsageError
 from breakeven.format import capital
@@ -94,7 +104,10 @@ def _run_add(arguments: argparse.Namespace) -> int:
     from breakeven.history import store
     from breakeven.render.history import add_line
     from breakeven.render.history_json import add_json
+    from breakeven.runs.reader import newer_journals
 
+    for line in newer_journals(arguments.runs):
+        notify(line)
     added, failed = [], []
     for i, path in enumerate(arguments.runs, 1):
         try:

@@ -30,7 +30,9 @@ GRACE_S = 20.0
 QUIET_S = 0.5
 """A message is shown if a command takes longer than this to end; most end at once."""
 
-STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_STOPPING = ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU")
+STOP_SIGNALS = tuple(getattr(signal, name) for name in _STOPPING if hasattr(signal, name))
+"""The signals that end a process: a canceled job, a closed terminal, Ctrl-\\, a limit of CPU time."""
 
 
 @dataclass(frozen=True)

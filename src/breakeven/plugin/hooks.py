@@ -33,6 +33,7 @@ from breakeven.plugin.selection import Selection, read_selection
 from breakeven.plugin.sharding import empty_text, keep_shard
 from breakeven.plugin.surroundings import is_xdist_worker, refusal, report_refusal, reported_refusal
 from breakeven.plugin.sweeps import is_swept, sweeps_of
+from breakeven.plugin.terminal import discard_unread_output, outlive_readers
 
 if TYPE_CHECKING:
     from breakeven.plugin.session import BenchmarkSession
@@ -199,6 +200,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     benchmarks, collected = config.stash.get(BENCHMARKS, None), config.stash.get(COLLECTED, None)
     if benchmarks is None or collected is None:  # there are none, or an error was raised
         return
+    outlive_readers(config)
     worker = config.pluginmanager.get_plugin(WORKER)
     with _usage_errors():
         if worker is not None:
@@ -252,7 +254,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 
     show_progress(session, benchmarks, is_live=benchmarks.is_timing_here)
     result = yield
-    benchmarks.time_again()
+    benchmarks.finish()
     return result
 
 
@@ -388,6 +390,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     benchmarks = config.stash.get(BENCHMARKS, None)
     if benchmarks is None:
         return (yield)
+    discard_unread_output()
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Not saving anything, no benchmarks have been run")

@@ -24,7 +24,7 @@ from breakeven.hardware.device import Device
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.busy import BusyWatch
 from breakeven.plugin.case_clock import CLOCK
-from breakeven.plugin.coordinator import Coordinator
+from breakeven.plugin.coordinator import Coordinator, Stop
 from breakeven.plugin.launching import Launcher
 from breakeven.plugin.options import Options
 from breakeven.plugin.progress import run_progress
@@ -59,12 +59,15 @@ class ReplayingSession(BenchmarkSession):
     def __init__(self, config: pytest.Config, options: Options) -> None:
         super().__init__(config, options)
         self._results: dict[str, CaseResult] = {}
+        self._stop: Stop | None = None
 
     def arrange(self, items: list[pytest.Item], collected: Sequence[pytest.Item]) -> None:
         """Leave the cases in the order of the sweeps: each measuring process has its own."""
 
-    def time_again(self) -> None:
-        """Leave it to the measuring processes."""
+    def finish(self) -> None:
+        """End the run as a measuring process has ended it."""
+        if self._stop is not None:
+            pytest.exit(self._stop.reason, returncode=self._stop.code)
 
     def _prepare(self, session: pytest.Session) -> None:
         path = journal_path(self.run_file.path)
@@ -85,7 +88,7 @@ class ReplayingSession(BenchmarkSession):
             self.journal, self._file, launcher, self.options.timeout_s, max_failures, progress, look
         )
         try:
-            coordinator.run()
+            self._stop = coordinator.run()
         except JournalUnwritableError as error:
             pytest.exit(f"breakeven: {error}", returncode=pytest.ExitCode.TESTS_FAILED)
         finally:
