@@ -43,6 +43,7 @@ from breakeven.runs.journal import (
 )
 from breakeven.runs.json_files import JOURNAL, journal_of
 from breakeven.runs.machine import machine_of
+from breakeven.runs.recovery import benchmark_of
 from breakeven.runs.schema import CaseFacts, CaseResult, Run
 from breakeven.stats.intervals import median_interval
 
@@ -112,9 +113,7 @@ class ReplayingSession(BenchmarkSession):
         benchmark.extra_info.update({**joined.extra_info, "processes": list(joined.processes)})
         item.stash[CLOCK].replay(joined.data)
         benchmark.pedantic(lambda: None, rounds=len(joined.data), warmup_rounds=0, iterations=1)
-        flags = tuple(joined.extra_info["flags"])
-        self._results[item.nodeid] = _result(case, joined)
-        self.timings[item.nodeid] = Timing(case, median_interval(joined.data), flags)
+        self._keep(item.nodeid, joined)
         if joined.failure:
             pytest.fail(f"{case.label()}: {joined.failure}; it was timed all the same", pytrace=False)
         return None
@@ -138,7 +137,12 @@ class ReplayingSession(BenchmarkSession):
         }
 
     def complete(self, output_json: dict[str, Any]) -> None:
-        """Add breakeven's part to a run file before it is written."""
+        """Add breakeven's part to a run file before it is written, and the cases that were not replayed."""
+        replayed = {one["fullname"] for one in output_json["benchmarks"]}
+        for nodeid in self._timed - replayed - self.outcomes.keys():
+            joined = join(self.journal, nodeid)
+            output_json["benchmarks"].append(benchmark_of(joined))
+            self._keep(nodeid, joined)
         super().complete(output_json)
         output_json["breakeven"]["complete"] &= self.journal.is_complete
 
@@ -180,6 +184,12 @@ class ReplayingSession(BenchmarkSession):
             one = found[timing.case]
             interval = replace(timing.interval, low=one.low_s, median=one.median_s, high=one.high_s)
             self.timings[nodeid] = replace(timing, interval=interval)
+
+    def _keep(self, nodeid: str, joined: JoinedCase) -> None:
+        case = self.plan.cases[nodeid]
+        assert case is not None
+        self._results[nodeid] = _result(case, joined)
+        self.timings[nodeid] = Timing(case, median_interval(joined.data), tuple(joined.extra_info["flags"]))
 
     def _keep_load(self, load: Load) -> None:
         self._file.write(LoadRead(load=load.as_dict()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ def outlive_readers(config: pytest.Config) -> None:
     writer: Any = config.get_terminal_writer()
     for name in ("write", "flush"):
         setattr(writer, name, _without_errors(getattr(writer, name)))
+    config.add_cleanup(writer.flush)  # what is left would fail when Python exits
 
 
 def discard_unread_output() -> None:
@@ -35,6 +37,8 @@ def _without_errors(act: Callable[..., object]) -> Callable[..., None]:
             act(*arguments, **options)
         except OSError:
             discard_unread_output()
+            with suppress(OSError):
+                act(*arguments, **options)  # what is buffered must go, too
 
     return tried
 
