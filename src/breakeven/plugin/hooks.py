@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -391,23 +391,22 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     if benchmarks is None:
         return (yield)
     discard_unread_output()
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Not saving anything, no benchmarks have been run")
-            yield
-    except OSError as error:
-        if not benchmarks.has_begun:
-            raise
-        benchmarks.run_file.save_elsewhere(error)
-        _repeat_terminal_summary(session)
-    try:
-        if benchmarks.has_begun and benchmarks.is_kept:
-            benchmarks.run_file.write_without_timings(config)
-    except OSError as error:
-        benchmarks.run_file.save_elsewhere(error)
-        _write_line(config, f"breakeven: {benchmarks.run_file.problem}")
-    finally:
-        benchmarks.close()
+    with closing(benchmarks):
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Not saving anything, no benchmarks have been run")
+                yield
+        except OSError as error:
+            if not benchmarks.has_begun:
+                raise
+            benchmarks.run_file.save_elsewhere(error)
+            _repeat_terminal_summary(session)
+        try:
+            if benchmarks.has_begun and benchmarks.is_kept:
+                benchmarks.run_file.write_without_timings(config)
+        except OSError as error:
+            benchmarks.run_file.save_elsewhere(error)
+            _write_line(config, f"breakeven: {benchmarks.run_file.problem}")
     if benchmarks.run_file.problem is not None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
