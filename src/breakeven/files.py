@@ -8,8 +8,11 @@ import select
 import shutil
 import stat
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Final
+
+from breakeven.temporary import temporary_file
 
 MAX_SILENT_S: Final = 60.0
 """How long a pipe may send nothing."""
@@ -77,26 +80,22 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
     Raises:
         OSError: one of them cannot be written; all files are unchanged.
     """
-    temporary = {path: part_of(path) for path in contents}
-    try:
+    with ExitStack() as stack:
+        temporary: dict[Path, Path] = {}
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
+            temporary[path] = stack.enter_context(aside(path))
             _write(temporary[path], content)
         for path in contents:
             if path.is_dir():  # checked before the first replacement: `replace` would fail in the middle
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         for path, part in temporary.items():
             _replace(path, part)
-    except BaseException:
-        for part in temporary.values():
-            part.unlink(missing_ok=True)
-        raise
 
 
-def part_of(path: Path) -> Path:
-    """Return a new name for the content of a file that is not complete: beside it, or what it links to."""
-    real = Path(os.path.realpath(path))
-    return real.with_name(f".{real.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
+def aside(path: Path) -> AbstractContextManager[Path]:
+    """Return the context of a temporary file that can replace the file at `path`, or what that links to."""
+    return temporary_file(Path(os.path.realpath(path)).parent)
 
 
 def put_in_place(path: Path, part: Path) -> None:
@@ -122,3 +121,20 @@ def _write(path: Path, content: bytes) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())  # a full disk may raise only here
+
+
+def discard_unread_output() -> None:
+    """Send standard output and standard error to nowhere where their reader has gone, as after ``| head``."""
+    for stream in (1, 2):
+        if _is_unread(stream):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream)
+            os.close(nowhere)
+
+
+def _is_unread(stream: int) -> bool:
+    if not hasattr(select, "poll"):
+        return False
+    waiting = select.poll()
+    waiting.register(stream, 0)  # errors are reported all the same
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in waiting.poll(0))

@@ -17,6 +17,8 @@ import pytest
 
 import breakeven.hardware.cpus  # noqa: F401 - reads the affinity before torch is loaded
 from breakeven.errors import BreakevenError, UsageError
+from breakeven.files import discard_unread_output
+from breakeven.format import printable
 from breakeven.plugin.assignment import Assignment, take_assignment
 from breakeven.plugin.case_clock import add_case_clock
 from breakeven.plugin.collection import (
@@ -33,7 +35,7 @@ from breakeven.plugin.selection import Selection, read_selection
 from breakeven.plugin.sharding import empty_text, keep_shard
 from breakeven.plugin.surroundings import is_xdist_worker, refusal, report_refusal, reported_refusal
 from breakeven.plugin.sweeps import is_swept, sweeps_of
-from breakeven.plugin.terminal import discard_unread_output, outlive_readers
+from breakeven.plugin.terminal import outlive_readers
 from breakeven.plugin.unforeseen import UnforeseenErrors
 
 if TYPE_CHECKING:
@@ -221,7 +223,7 @@ def pytest_testnodedown(node: Any) -> None:
     """End a run of pytest-xdist whose workers collected a sweep: one line and exit code 4, as without it."""
     reason = reported_refusal(node)
     if reason is not None:
-        raise pytest.UsageError(reason)
+        raise pytest.UsageError(printable(reason))
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -422,7 +424,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         # A pipe has no width.
         columns = config.get_terminal_writer().fullwidth if terminalreporter.isatty else WIDTH
         for line in benchmarks.summary(columns):
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(printable(line))
 
 
 def _worker_of(assignment: Assignment) -> Worker:
@@ -448,7 +450,7 @@ def _usage_errors() -> Iterator[None]:
     try:
         yield
     except BreakevenError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(printable(error)) from None
 
 
 def _benchmarks_of(config: pytest.Config) -> BenchmarkSession:
@@ -488,5 +490,5 @@ def _write_line(config: pytest.Config, line: str) -> None:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         reporter.ensure_newline()
-        reporter.write_line(line)
+        reporter.write_line(printable(line))
         reporter.flush()

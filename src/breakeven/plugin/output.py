@@ -6,22 +6,22 @@ import json
 import os
 import tempfile
 from collections.abc import Generator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from breakeven.errors import UsageError
-from breakeven.files import part_of, put_in_place, write_whole
+from breakeven.files import aside, put_in_place, write_whole
 from breakeven.format import one_line
 
 
 class Aside(os.PathLike[str]):
     """A file that is opened under another name, until it is complete."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.part = path, part_of(path)
+    def __init__(self, path: Path, part: Path) -> None:
+        self.path, self.part = path, part
 
     def __fspath__(self) -> str:
         """Return the path to open."""
@@ -44,6 +44,7 @@ class RunFile:
         self.content: dict[str, Any] | None = None
         self.problem: str | None = None
         self._aside: Aside | None = None
+        self._open = ExitStack()
 
     def begin(self, config: pytest.Config) -> None:
         """Let pytest-benchmark write beside the file, unless that is a device or a pipe.
@@ -55,22 +56,22 @@ class RunFile:
             return
         check_writable(self.path)
         if self.path.is_file() or not self.path.exists():
+            part = self._open.enter_context(aside(self.path))
             benchmark: Any = config.pluginmanager.get_plugin("pytest-benchmark")
-            benchmark.json = self._aside = Aside(self.path)
+            benchmark.json = self._aside = Aside(self.path, part)
             config.pluginmanager.register(self)
 
     # After pytest-benchmark has written its file, and before the summary, which reads it, is printed.
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
         """Put in place what pytest-benchmark wrote."""
-        if self._aside is not None and self._aside.part.exists():
+        if self._aside is not None and self._aside.part.stat().st_size:
             put_in_place(self._aside.path, self._aside.part)
         return (yield)
 
     def close(self) -> None:
         """Remove what is not complete."""
-        if self._aside is not None:
-            self._aside.part.unlink(missing_ok=True)
+        self._open.close()
 
     @property
     def written(self) -> Path | None:

@@ -19,7 +19,7 @@ import pytest
 
 from breakeven.case import SCHEMA, CaseKey, Outcome, OutcomeKind
 from breakeven.experiment.shell import STOP_SIGNALS
-from breakeven.format import one_line
+from breakeven.format import one_line, printable
 from breakeven.hardware.device import Device
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.options import Options
@@ -46,10 +46,10 @@ class Untimed:
         """Skip or fail the running test, with one line unless a traceback was requested."""
         __tracebackhide__ = True
         if self.outcome.outcome in (OutcomeKind.SKIPPED, OutcomeKind.OOM, OutcomeKind.TIMEOUT):
-            pytest.skip(self.outcome.reason)
+            pytest.skip(printable(self.outcome.reason))
         if self.error is not None:
             raise self.error
-        pytest.fail(f"{self.outcome.name}: {self.outcome.reason}{self.hint}", pytrace=False)
+        pytest.fail(printable(f"{self.outcome.name}: {self.outcome.reason}{self.hint}"), pytrace=False)
 
 
 class BenchmarkSession(ABC):
