@@ -240,3 +240,32 @@ def test_closed_standard_output(tmp_path, processes):
 
     assert process.wait(240) == 0
     assert set(project.rounds()) == {"before[1]", "exits[2]", "later[4]"}
+
+
+STOPPED_REPLAY = """
+@pytest.fixture
+def exiting(request):
+    yield
+    if not request.config.pluginmanager.has_plugin("breakeven_worker"):  # not where the case is timed
+        pytest.exit("enough")
+
+@pytest.mark.sweep(batch_size=[1])
+def bench_first(train_benchmark, batch_size, exiting):
+    train_benchmark(lambda: workload(batch_size))
+
+@pytest.mark.sweep(batch_size=[2])
+def bench_second(train_benchmark, batch_size):
+    train_benchmark(lambda: workload(batch_size))
+"""
+
+
+@pytest.mark.slow
+def test_replay_that_is_stopped(tmp_path):
+    """What was timed is in the run file also where pytest does not come to replay it."""
+    project = Project(tmp_path, STOPPED_REPLAY)
+
+    code, _ = project.run("--breakeven-processes=1")
+
+    assert code == pytest.ExitCode.INTERRUPTED
+    assert set(project.rounds()) == {"first[1]", "second[2]"}
+    assert not (tmp_path / "run.json.journal").exists()
