@@ -325,3 +325,15 @@ def test_ascii_pipe(run_json):
     assert done.returncode == 0, done.stderr
     assert b"\x1b" not in done.stdout
     assert done.stdout.isascii()
+
+
+def test_unread_standard_error(monkeypatch, tmp_path):
+    """An error that nobody can read has its own exit code all the same, and not that of a regression."""
+
+    class Unread(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("sys.stderr", Unread())
+
+    assert cli.main(["report", str(tmp_path / "absent.json")]) == 2

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from breakeven.commands import COMMANDS
-from breakeven.commands.base import INTERRUPTED, OK, UNUSABLE, Parser, version
+from breakeven.commands.base import INTERRUPTED, OK, UNUSABLE, Parser, notify, version
 from breakeven.errors import UNFORESEEN, BreakevenError, unforeseen_text
-from breakeven.format import capital, printable
+from breakeven.format import capital
 
 BROKEN_PIPE = 141
 
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print_error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        print("breakeven: interrupted", file=sys.stderr)
+        notify("interrupted")
         return INTERRUPTED
     except (BrokenPipeError, SystemExit):  # rich turns the first into the second
         _discard_output()
@@ -131,9 +131,7 @@ def _print_traceback(arguments: argparse.Namespace | None) -> None:
 
 def _print_error(problem: object) -> None:
     """Print one line on standard error, even if the user's input has line breaks or escape sequences."""
-    if sys.stderr is None:  # closed; print would use standard output instead
-        return
-    print(printable(f"breakeven: error: {problem}"), file=sys.stderr)
+    notify(f"error: {problem}")
 
 
 def _discard_output() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import select
+import shutil
 import stat
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -84,13 +85,36 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
         temporary: dict[Path, Path] = {}
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary[path] = stack.enter_context(temporary_file(path.parent))
+            temporary[path] = stack.enter_context(aside(path))
             _write(temporary[path], content)
         for path in contents:
             if path.is_dir():  # checked before the first replacement: `replace` would fail in the middle
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         for path, part in temporary.items():
-            part.replace(path)
+            _replace(path, part)
+
+
+def aside(path: Path) -> AbstractContextManager[Path]:
+    """Return the context of a temporary file that can replace the file at `path`, or what that links to."""
+    return temporary_file(Path(os.path.realpath(path)).parent)
+
+
+def put_in_place(path: Path, part: Path) -> None:
+    """Replace the file at `path` with `part`, which is complete, once that is on disk.
+
+    Raises:
+        OSError: it cannot be replaced; it is unchanged.
+    """
+    with part.open("rb") as stream:
+        os.fsync(stream.fileno())
+    _replace(path, part)
+
+
+def _replace(path: Path, part: Path) -> None:
+    """Replace a file, or what a link at `path` leads to, and keep its permissions."""
+    if path.exists():
+        shutil.copymode(path, part)
+    part.replace(os.path.realpath(path))
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -98,3 +122,20 @@ def _write(path: Path, content: bytes) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())  # a full disk may raise only here
+
+
+def discard_unread_output() -> None:
+    """Send standard output and standard error to nowhere where their reader has gone, as after ``| head``."""
+    for stream in (1, 2):
+        if _is_unread(stream):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream)
+            os.close(nowhere)
+
+
+def _is_unread(stream: int) -> bool:
+    if not hasattr(select, "poll"):
+        return False
+    waiting = select.poll()
+    waiting.register(stream, 0)  # errors are reported all the same
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in waiting.poll(0))

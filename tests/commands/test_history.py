@@ -1,6 +1,7 @@
 """The output, files and exit codes of `breakeven history`."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -209,6 +210,19 @@ def test_adding_good_and_bad(history, tmp_path):
     code, out, _ = history("add", good[0], bad, "--store", tmp_path / "s", "--format", "json")
     assert [(row["run"], row["new"]) for row in json.loads(out)["added"]] == [(good[0], False)]
     assert code == 2
+
+
+def test_newer_journal(history, tmp_path):
+    """A run is added, and that a later one died is pointed out."""
+    path = write(tmp_path / "run.json", next(iter(timed(medians(1)))))
+    (tmp_path / "run.json.journal").touch()
+    os.utime(path, (0, 0))
+
+    code, _, err = history("add", path, "--store", tmp_path / "s")
+
+    assert code == 0
+    assert err.startswith("breakeven: run.json.journal is newer: a run that died left it; `breakeven recover")
+    assert len(files_of(tmp_path / "s")) == 1
 
 
 def test_damaged_file(history, tmp_path):

@@ -34,6 +34,16 @@ exit "$CODE"
 """
 
 
+def test_newer_journal(shards, capsys):
+    """A run that died after a shard was measured is pointed out."""
+    Path("run-2.json.journal").touch()
+    os.utime("run-2.json", (0, 0))
+
+    assert cli.main(["merge", "run-1.json", "run-2.json", "-o", "run.json"]) == 0
+
+    assert capsys.readouterr().err.startswith("breakeven: run-2.json.journal is newer: a run that died left")
+
+
 @pytest.fixture
 def shards(tmp_path, monkeypatch):
     """The run files of two shards, in the working directory."""

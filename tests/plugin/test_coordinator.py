@@ -114,7 +114,8 @@ class Run:
         self.shown, self.lines = [], []
 
     def script(self, *events, code=0, machine=MACHINE, stack=(), late=()):
-        """Add a process: ``a+`` times case a, ``a!`` begins it, ``a-`` fails it, ``end`` ends in order.
+        """Add a process: ``a+`` times case a, ``a!`` begins it, ``a-`` fails it, ``end`` ends in order,
+        and ``stop`` ends the run.
 
         A number is that of the polls at which nothing happens.
         """
@@ -132,8 +133,11 @@ class Run:
             if isinstance(event, int):
                 lines += [None] * event
                 continue
-            if event == "end":
-                lines.append(ProcessEnded(**of, state={}, spent_s={}, wall_s=1.0, settings={}))
+            if event in ("end", "stop"):
+                stopped = "enough" if event == "stop" else ""
+                lines.append(
+                    ProcessEnded(**of, state={}, spent_s={}, wall_s=1.0, settings={}, stopped=stopped)
+                )
                 continue
             name, kind = event[:-1], event[-1]
             lines.append(CaseStarted(process=process, case=name))
@@ -155,7 +159,7 @@ class Run:
         self.looked.append(is_first)
 
     def run(self, timeout_s=600.0, max_failures=0):
-        Coordinator(
+        self.stop = Coordinator(
             self.journal,
             self.file,
             self.launch,
@@ -399,6 +403,16 @@ def test_asked_to_stop(new):
     run.run()
     assert len(run.started) == 1
     assert run.journal.left(Share(0)) == ["b"]
+
+
+@pytest.mark.parametrize("events", [("a+", "stop"), ("a+", "b+", "stop")])
+def test_stopped(new, events):
+    """A process that ends the run, by pytest.exit() for example, is the last, also in its last case."""
+    run = new("ab", 2)
+    run.script(*events, code=7)
+    run.run()
+    assert len(run.started) == 1
+    assert run.stop == ("enough", 7)
 
 
 @pytest.mark.parametrize("max_failures", [0, 2, 3])

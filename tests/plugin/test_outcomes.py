@@ -1,6 +1,5 @@
 """Cases that give no timing: what is printed, the exit code, and what the run file records."""
 
-import signal
 from unittest.mock import Mock
 
 import pytest
@@ -299,26 +298,6 @@ def test_clock_steps_back(bench, monkeypatch):
     assert bench.timed() == []
     assert all(outcome == "failed" for outcome, _ in bench.outcomes().values())
     assert all("the clock stepped back" in reason for _, reason in bench.outcomes().values())
-
-
-@pytest.mark.usefixtures("sweep_order")
-def test_sigterm(bench):
-    """A canceled job keeps what it measured, as with Ctrl-C."""
-    bench.write("""
-@pytest.mark.sweep(batch_size=[1, 2, 3])
-def bench_canceled(train_benchmark, batch_size):
-    import os, signal
-    if batch_size == 2:
-        os.kill(os.getpid(), signal.SIGTERM)
-    train_benchmark(lambda: workload(batch_size))
-""")
-    before = signal.getsignal(signal.SIGTERM)
-
-    assert bench.run().ret == pytest.ExitCode.INTERRUPTED
-
-    assert bench.timed() == ["bench_canceled[1-cpu@1-train]"]
-    assert {outcome for outcome, _ in bench.outcomes().values()} == {"skipped"}
-    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_canary(bench, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 
 from breakeven.compare.machine_class import check_classes, class_of
 from breakeven.errors import NewerSchemaError, RunFileError, UsageError
+from breakeven.runs.journal import JournalFile
 from breakeven.runs.reader import newer_journals, newest, read, read_side
 from support.reports import only
 from support.run_files import affine_run, benchmark, outcome, run, write
@@ -144,6 +145,17 @@ def test_journal(tmp_path, age, count):
     assert len(newer_journals([path])) == count
     assert [line.startswith("run.json.journal is newer: ") for line in read(path).warnings] == [True] * count
     assert all(f"`breakeven recover {journal}`" in line for line in newer_journals([path]))
+
+
+def test_journal_of_a_run_that_measures(tmp_path):
+    """It is not taken for that of a run that died."""
+    path = write(tmp_path / "run.json", affine_run({"cpu": (1, 1)}))
+    os.utime(path, (10, 10))
+    file = JournalFile(tmp_path / "run.json.journal")
+    assert file.lock()
+    [line] = newer_journals([path])
+    file.close()
+    assert line == f"run.json.journal is newer: a run is writing it; {path} is that of an earlier one"
 
 
 def test_journal_without_its_run(tmp_path):

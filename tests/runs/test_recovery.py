@@ -2,6 +2,7 @@
 
 import pytest
 
+from breakeven import cli
 from breakeven.runs.journal import read_journal
 from breakeven.runs.reader import read
 from breakeven.runs.recovery import recovered_json, recovered_name, run_file_of
@@ -62,3 +63,13 @@ def test_nothing_measured(content):
 @pytest.mark.parametrize("name", ["run.json.journal", "run.json.journal.old"])
 def test_name(tmp_path, name):
     assert recovered_name(tmp_path / name) == tmp_path / "run.recovered.json"
+
+
+def test_the_journal_is_not_replaced(tmp_path, capsys):
+    path = write(tmp_path / "run.json.journal", run_started("a", 1), process(0), timed("a", 0, 1.0))
+    before = path.read_bytes()
+
+    assert cli.main(["recover", str(path), "-o", str(path)]) == 2
+
+    assert path.read_bytes() == before
+    assert "is the journal; name another file, such as" in capsys.readouterr().err

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from breakeven.commands.arguments import directory_path
 from breakeven.errors import UsageError
+from breakeven.files import discard_unread_output
 from breakeven.format import printable, without_commands
 
 if TYPE_CHECKING:
@@ -137,7 +138,12 @@ def print_line(text: object, stream: TextIO | None = None) -> None:
 
 def notify(line: str) -> None:
     """Print a line on standard error, for the waiting user and the log of a CI job."""
-    print_line(f"breakeven: {line}", sys.stderr)
+    if sys.stderr is None:  # closed; print would use standard output instead
+        return
+    try:
+        print_line(f"breakeven: {line}", sys.stderr)
+    except OSError:  # nobody reads it, which must not end what the command does
+        discard_unread_output()
 
 
 def add_workspace_options(parser: argparse.ArgumentParser, output: str) -> None:

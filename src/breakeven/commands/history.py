@@ -105,7 +105,10 @@ def _run_add(arguments: argparse.Namespace) -> int:
     from breakeven.history import store
     from breakeven.render.history import add_line
     from breakeven.render.history_json import add_json
+    from breakeven.runs.reader import newer_journals
 
+    for line in newer_journals(arguments.runs):
+        notify(line)
     added, failed = [], []
     for i, path in enumerate(arguments.runs, 1):
         try:

@@ -56,7 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     from breakeven.files import write_whole
     from breakeven.runs.merging import merge
+    from breakeven.runs.reader import newer_journals
 
+    for line in newer_journals(arguments.runs):
+        notify(line)
     with status(f"merging {plural(len(arguments.runs), 'file')}..."):
         merged = merge(arguments.runs)
         content = merged.as_json()

@@ -45,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     journal = read_journal(arguments.journal)
     path = arguments.output or recovered_name(journal.path)
+    if path.exists() and path.samefile(journal.path):
+        raise UsageError(f"-o {path} is the journal; name another file, such as {recovered_name(path)}")
     content = run_file_of(journal)
     try:
         write_whole(path, recovered_json(content))

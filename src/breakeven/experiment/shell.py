@@ -40,7 +40,9 @@ read group && ! read _ && {{
     kill -s KILL -- "-$group"
 }}"""
 
-STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_STOPPING = ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU")
+STOP_SIGNALS = tuple(getattr(signal, name) for name in _STOPPING if hasattr(signal, name))
+"""The signals that end a process: a canceled job, a closed terminal, Ctrl-\\, a limit of CPU time."""
 
 
 @dataclass(frozen=True)

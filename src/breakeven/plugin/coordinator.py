@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -56,6 +56,13 @@ MAX_STARTS = 3
 """The number of starts after which processes that are killed before their first case end the run."""
 
 
+class Stop(NamedTuple):
+    """How a measuring process ended the run, as by ``pytest.exit()``: why, and its exit code."""
+
+    reason: str
+    code: int
+
+
 class Coordinator:
     """Runs what is missing of each measuring process.
 
@@ -98,8 +105,11 @@ class Coordinator:
         self._seen: set[type[Line]] = set()
         self._heard_s = 0.0
 
-    def run(self) -> None:
+    def run(self) -> Stop | None:
         """Run every process; returns early if one stops with cases left, as by -x.
+
+        Returns:
+            how a process ended the run, None if none did.
 
         Raises:
             UsageError: a process cannot start, or is on another machine class than those before.
@@ -113,10 +123,14 @@ class Coordinator:
                 running = self._launch(share)
                 try:
                     code = self._watch(running)
+                    ended = self._journal.finished.get(share) if ProcessEnded in self._seen else None
+                    if ended is not None and ended.stopped:
+                        return Stop(ended.stopped, code)
                     if not self._goes_on(share, code, running):
-                        return
+                        return None
                 finally:
                     self._end(running)
+        return None
 
     def _skip_indivisible(self) -> None:
         """Journal the cases whose batch cannot be divided among the processes of their device."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ import pytest
 
 import breakeven.hardware.cpus  # noqa: F401 - reads the affinity before torch is loaded
 from breakeven.errors import BreakevenError, UsageError
+from breakeven.files import discard_unread_output
 from breakeven.format import printable
 from breakeven.plugin.assignment import Assignment, take_assignment
 from breakeven.plugin.case_clock import add_case_clock
@@ -35,6 +36,7 @@ from breakeven.plugin.selection import Selection, read_selection
 from breakeven.plugin.sharding import empty_text, keep_shard
 from breakeven.plugin.surroundings import is_xdist_worker, refusal, report_refusal, reported_refusal
 from breakeven.plugin.sweeps import is_swept, sweeps_of
+from breakeven.plugin.terminal import outlive_readers
 from breakeven.plugin.unforeseen import UnforeseenErrors
 
 if TYPE_CHECKING:
@@ -203,6 +205,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     benchmarks, collected = config.stash.get(BENCHMARKS, None), config.stash.get(COLLECTED, None)
     if benchmarks is None or collected is None:  # there are none, or an error was raised
         return
+    outlive_readers(config)
     worker = config.pluginmanager.get_plugin(WORKER)
     with _usage_errors():
         if worker is not None:
@@ -256,7 +259,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 
     show_progress(session, benchmarks, is_live=benchmarks.is_timing_here)
     result = yield
-    benchmarks.time_again()
+    benchmarks.finish()
     return result
 
 
@@ -392,23 +395,23 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     benchmarks = config.stash.get(BENCHMARKS, None)
     if benchmarks is None:
         return (yield)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Not saving anything, no benchmarks have been run")
-            yield
-    except OSError as error:
-        if not benchmarks.has_begun:
-            raise
-        benchmarks.run_file.save_elsewhere(error)
-        _repeat_terminal_summary(session)
-    try:
-        if benchmarks.has_begun and benchmarks.is_kept:
-            benchmarks.run_file.write_without_timings(config)
-    except OSError as error:
-        benchmarks.run_file.save_elsewhere(error)
-        _write_line(config, f"breakeven: {benchmarks.run_file.problem}")
-    finally:
-        benchmarks.close()
+    discard_unread_output()
+    with closing(benchmarks):
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Not saving anything, no benchmarks have been run")
+                yield
+        except OSError as error:
+            if not benchmarks.has_begun:
+                raise
+            benchmarks.run_file.save_elsewhere(error)
+            _repeat_terminal_summary(session)
+        try:
+            if benchmarks.has_begun and benchmarks.is_kept:
+                benchmarks.run_file.write_without_timings(config)
+        except OSError as error:
+            benchmarks.run_file.save_elsewhere(error)
+            _write_line(config, f"breakeven: {benchmarks.run_file.problem}")
     if benchmarks.run_file.problem is not None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

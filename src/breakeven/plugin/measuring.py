@@ -133,6 +133,9 @@ class MeasuringSession(BenchmarkSession):
             facts = self._runner.measure(case, device, recipe, time_rounds, self._earlier(item.nodeid))
         except Exception as error:
             benchmark.has_error = True
+            if (stop := _exit_in(error)) is not None:
+                self.record_exit(item.nodeid, stop)
+                raise stop from None
             if isinstance(error, CaseSkipped) and error.step_s is not None:
                 self.step_s[item.nodeid] = error.step_s
             outcome = self._record(item.nodeid, *self._runner.note_failure(case, error))
@@ -158,7 +161,7 @@ class MeasuringSession(BenchmarkSession):
         self._retiming.forget(self.timings.get(nodeid))
         return super().retract(nodeid, benchmark)
 
-    def time_again(self) -> None:
+    def finish(self) -> None:
         """Time the first cell again, unless no other one was timed after it."""
         if len({timing.case.cell for timing in self.timings.values()}) > 1:
             self._machine.retimed = self._retiming.time_again()
@@ -216,6 +219,18 @@ class MeasuringSession(BenchmarkSession):
             self._ended[nodeid] = ended_case(nodeid, benchmark, hand_on)
 
 
+def _exit_in(error: BaseException | None) -> Exception | None:
+    """Return the exception of `pytest.exit()` that an error is, or was raised from.
+
+    What calls the recipe and the model takes it for an error of theirs.
+    """
+    while error is not None:
+        if isinstance(error, pytest.exit.Exception):
+            return error
+        error = error.__cause__
+    return None
+
+
 class FollowingSession(MeasuringSession):
     """Follows rank 0 of a group through the same cases, and keeps nothing of them."""
 
@@ -239,7 +254,7 @@ class FollowingSession(MeasuringSession):
         """Leave it to rank 0."""
         return BenchmarkSession.retract(self, nodeid, benchmark)
 
-    def time_again(self) -> None:
+    def finish(self) -> None:
         """Follow rank 0 also where it times a cell again."""
         assert self._together is not None
         self._together.follow_rest()

@@ -5,26 +5,73 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from breakeven.errors import UsageError
+from breakeven.files import aside, put_in_place, write_whole
 from breakeven.format import one_line
+
+
+class Aside(os.PathLike[str]):
+    """A file that is opened under another name, until it is complete."""
+
+    def __init__(self, path: Path, part: Path) -> None:
+        self.path, self.part = path, part
+
+    def __fspath__(self) -> str:
+        """Return the path to open."""
+        return str(self.part)
+
+    def __str__(self) -> str:
+        """Return the path that a message names."""
+        return str(self.path)
 
 
 class RunFile:
     """The run file of one session. pytest-benchmark writes it if any benchmark was timed.
 
-    `content` was or would have been written; `problem` is why it could not be.
+    It writes beside the file of an earlier run, which is replaced by what is complete: a kill or a full disk
+    costs no results. `content` was or would have been written; `problem` is why it could not be.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.content: dict[str, Any] | None = None
         self.problem: str | None = None
+        self._aside: Aside | None = None
+        self._open = ExitStack()
+
+    def begin(self, config: pytest.Config) -> None:
+        """Let pytest-benchmark write beside the file, unless that is a device or a pipe.
+
+        Raises:
+            UsageError: the file cannot be written.
+        """
+        if self.path is None:
+            return
+        check_writable(self.path)
+        if self.path.is_file() or not self.path.exists():
+            part = self._open.enter_context(aside(self.path))
+            benchmark: Any = config.pluginmanager.get_plugin("pytest-benchmark")
+            benchmark.json = self._aside = Aside(self.path, part)
+            config.pluginmanager.register(self)
+
+    # After pytest-benchmark has written its file, and before the summary, which reads it, is printed.
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self) -> Generator[None, object, object]:
+        """Put in place what pytest-benchmark wrote."""
+        if self._aside is not None and self._aside.part.stat().st_size:
+            put_in_place(self._aside.path, self._aside.part)
+        return (yield)
+
+    def close(self) -> None:
+        """Remove what is not complete."""
+        self._open.close()
 
     @property
     def written(self) -> Path | None:
@@ -47,7 +94,7 @@ class RunFile:
             commit_info=hook.pytest_benchmark_generate_commit_info(config=config),
         )
         hook.pytest_benchmark_update_json(config=config, benchmarks=[], output_json=output)
-        self.path.write_text(json.dumps(output, indent=4, default=str), encoding="utf-8")
+        write_whole(self.path, _encoded(output))
 
     def save_elsewhere(self, error: OSError) -> None:
         """Save the results in a temporary file, and record why."""
@@ -81,6 +128,10 @@ def check_writable(path: Path) -> None:
 
 def _write_temporary(content: dict[str, Any]) -> Path:
     handle, name = tempfile.mkstemp(prefix="breakeven-run-", suffix=".json")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=4, default=str)
+    with os.fdopen(handle, "wb") as file:
+        file.write(_encoded(content))
     return Path(name)
+
+
+def _encoded(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, indent=4, default=str).encode()

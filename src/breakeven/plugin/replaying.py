@@ -24,7 +24,7 @@ from breakeven.hardware.device import Device
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.busy import BusyWatch
 from breakeven.plugin.case_clock import CLOCK
-from breakeven.plugin.coordinator import Coordinator
+from breakeven.plugin.coordinator import Coordinator, Stop
 from breakeven.plugin.launching import Launcher
 from breakeven.plugin.options import Options
 from breakeven.plugin.progress import run_progress
@@ -43,6 +43,7 @@ from breakeven.runs.journal import (
 )
 from breakeven.runs.json_files import JOURNAL, journal_of, recovery
 from breakeven.runs.machine import machine_of
+from breakeven.runs.recovery import benchmark_of
 from breakeven.runs.schema import CaseFacts, CaseResult, Run
 from breakeven.stats.intervals import median_interval
 
@@ -59,12 +60,15 @@ class ReplayingSession(BenchmarkSession):
     def __init__(self, config: pytest.Config, options: Options) -> None:
         super().__init__(config, options)
         self._results: dict[str, CaseResult] = {}
+        self._stop: Stop | None = None
 
     def arrange(self, items: list[pytest.Item], collected: Sequence[pytest.Item]) -> None:
         """Leave the cases in the order of the sweeps: each measuring process has its own."""
 
-    def time_again(self) -> None:
-        """Leave it to the measuring processes."""
+    def finish(self) -> None:
+        """End the run as a measuring process has ended it."""
+        if self._stop is not None:
+            pytest.exit(self._stop.reason, returncode=self._stop.code)
 
     def _prepare(self, session: pytest.Session) -> None:
         path = journal_path(self.run_file.path)
@@ -85,7 +89,7 @@ class ReplayingSession(BenchmarkSession):
             self.journal, self._file, launcher, self.options.timeout_s, max_failures, progress, look
         )
         try:
-            coordinator.run()
+            self._stop = coordinator.run()
         except JournalUnwritableError as error:
             pytest.exit(printable(f"breakeven: {error}"), returncode=pytest.ExitCode.TESTS_FAILED)
         finally:
@@ -109,9 +113,7 @@ class ReplayingSession(BenchmarkSession):
         benchmark.extra_info.update({**joined.extra_info, "processes": list(joined.processes)})
         item.stash[CLOCK].replay(joined.data)
         benchmark.pedantic(lambda: None, rounds=len(joined.data), warmup_rounds=0, iterations=1)
-        flags = tuple(joined.extra_info["flags"])
-        self._results[item.nodeid] = _result(case, joined)
-        self.timings[item.nodeid] = Timing(case, median_interval(joined.data), flags)
+        self._keep(item.nodeid, joined)
         if joined.failure:
             text = f"{case.label()}: {joined.failure}; it was timed all the same"
             pytest.fail(printable(text), pytrace=False)
@@ -136,7 +138,12 @@ class ReplayingSession(BenchmarkSession):
         }
 
     def complete(self, output_json: dict[str, Any]) -> None:
-        """Add breakeven's part to a run file before it is written."""
+        """Add breakeven's part to a run file before it is written, and the cases that were not replayed."""
+        replayed = {one["fullname"] for one in output_json["benchmarks"]}
+        for nodeid in self._timed - replayed - self.outcomes.keys():
+            joined = join(self.journal, nodeid)
+            output_json["benchmarks"].append(benchmark_of(joined))
+            self._keep(nodeid, joined)
         super().complete(output_json)
         output_json["breakeven"]["complete"] &= self.journal.is_complete
 
@@ -183,6 +190,12 @@ class ReplayingSession(BenchmarkSession):
             one = found[timing.case]
             interval = replace(timing.interval, low=one.low_s, median=one.median_s, high=one.high_s)
             self.timings[nodeid] = replace(timing, interval=interval)
+
+    def _keep(self, nodeid: str, joined: JoinedCase) -> None:
+        case = self.plan.cases[nodeid]
+        assert case is not None
+        self._results[nodeid] = _result(case, joined)
+        self.timings[nodeid] = Timing(case, median_interval(joined.data), tuple(joined.extra_info["flags"]))
 
     def _keep_load(self, load: Load) -> None:
         self._file.write(LoadRead(load=load.as_dict()))

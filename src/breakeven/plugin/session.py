@@ -18,12 +18,13 @@ from typing import Any, NoReturn, TypeVar
 import pytest
 
 from breakeven.case import SCHEMA, CaseKey, Outcome, OutcomeKind
-from breakeven.format import printable
+from breakeven.experiment.shell import STOP_SIGNALS
+from breakeven.format import one_line, printable
 from breakeven.hardware.device import Device
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.options import Options
 from breakeven.plugin.order import sorted_in_place
-from breakeven.plugin.output import RunFile, check_writable
+from breakeven.plugin.output import RunFile
 from breakeven.plugin.plan import CasePlan
 from breakeven.plugin.summary import Timing, answer_lines, closing_lines, reason_lines, table_lines
 from breakeven.runs.joining import NOT_REACHED
@@ -55,8 +56,8 @@ class BenchmarkSession(ABC):
     """One pytest session with at least one sweep: its options, its plan, and how each case ended.
 
     `shard` is what the run file records of the shard, None where every cell is measured. `is_kept` is whether
-    the results may be written: a run that was stopped while it measured leaves the run file of the one before
-    in its place.
+    the results may be written: a run that was stopped while it measured, or that times nothing because
+    benchmarks are disabled, leaves the run file of the one before in its place.
     """
 
     is_timing_here = True
@@ -82,10 +83,12 @@ class BenchmarkSession(ABC):
         Raises:
             UsageError: the run file, or the journal, cannot be written.
         """
-        if self.run_file.path is not None:
-            check_writable(self.run_file.path)
+        self.run_file.begin(session.config)
+        self._open.callback(self.run_file.close)
+        path = self.run_file.path
+        self.is_kept = self.options.is_timing or path is None or not path.exists()
         self._prepare(session)
-        self._open.enter_context(sigterm_as_ctrl_c())
+        self._open.enter_context(signals_as_ctrl_c())
         self.has_begun = True
         self._began_s = time.perf_counter()
         for line in self.plan.summary():
@@ -126,13 +129,17 @@ class BenchmarkSession(ABC):
         return Untimed(self._record(nodeid, OutcomeKind.FAILED, reason))
 
     @abstractmethod
-    def time_again(self) -> None:
+    def finish(self) -> None:
         """Time the first cell again, unless no other one was timed after it."""
 
     def record_report(self, nodeid: str, outcome: str, longrepr: Any) -> None:
         """Record pytest's report of a case that ended without reaching `measure`."""
         if nodeid not in self.timings and nodeid not in self.outcomes:
             self._record(nodeid, outcome, reason_of(longrepr))
+
+    def record_exit(self, nodeid: str, stop: Exception) -> None:
+        """Record the case in which `pytest.exit()` ended the run, unless it has ended."""
+        self.record_report(nodeid, OutcomeKind.SKIPPED, f"pytest.exit() ended the run: {one_line(stop, 200)}")
 
     def measured_s(self, nodeid: str) -> float:  # noqa: ARG002 - of a case that was timed elsewhere
         """Return the seconds that other processes took for a case."""
@@ -210,14 +217,13 @@ def cells_of(plan: CasePlan, nodeids: Iterable[str]) -> list[str]:
 
 
 @contextmanager
-def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Treat SIGTERM and SIGHUP as Ctrl-C, so that a canceled job or a closed terminal keeps its results."""
+def signals_as_ctrl_c() -> Iterator[None]:
+    """Treat what stops a process as Ctrl-C, so that a canceled job or a closed terminal keeps its results."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set a handler
         yield
         return
-    signals = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     # A program that nohup started ignores SIGHUP, and goes on doing so.
-    heeded = [number for number in signals if signal.getsignal(number) is not signal.SIG_IGN]
+    heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, signal.default_int_handler) for number in heeded}
     try:
         yield

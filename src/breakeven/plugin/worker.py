@@ -21,7 +21,7 @@ from _pytest.terminal import TerminalReporter  # exported by pytest itself only 
 
 from breakeven.case import OutcomeKind
 from breakeven.errors import UsageError
-from breakeven.format import plural
+from breakeven.format import one_line, plural
 from breakeven.hardware.orphans import end_with_parent
 from breakeven.plugin.assignment import Assignment
 from breakeven.runs.journal import (
@@ -84,6 +84,7 @@ class Worker:
         self._output = assignment.output.open("a")  # until the process ends
         self._stack = assignment.stack(self.rank).open("w")  # likewise
         self._traceback = ""
+        self._stopped = ""
         self._session: MeasuringSession | None = None
         end_with_parent()  # elsewhere than on Linux, it notices later
         self._end_if_alone()
@@ -156,16 +157,27 @@ class Worker:
         self._end_if_alone()
         self._write(CaseStarted(process=self.process, case=item.nodeid))
         self._began_s, self._traceback = time.perf_counter(), ""
-        result = yield
+        try:
+            result = yield
+        except pytest.exit.Exception as stop:
+            self._stopped = one_line(stop, 200) or "pytest.exit()"
+            assert self._session is not None
+            self._session.record_exit(item.nodeid, stop)
+            self._end_case(item.nodeid)
+            raise
+        self._end_case(item.nodeid)
+        return result
+
+    def _end_case(self, nodeid: str) -> None:
+        """Journal the end of a case."""
         assert self._session is not None
-        self._end_together(item.nodeid)
-        ended = self._session.ended(item.nodeid)
+        self._end_together(nodeid)
+        ended = self._session.ended(nodeid)
         ended.process, ended.seconds = self.process, time.perf_counter() - self._began_s
         ended.stack = self._traceback.splitlines()
         self._write(ended)
         if ended.outcome == OutcomeKind.CRASHED or self._is_alone:  # only a new process can use the device
             self.leave(RESTART)
-        return result
 
     def _end_together(self, nodeid: str) -> None:
         """End a case with the other processes of a group; here there are none."""
@@ -186,7 +198,7 @@ class Worker:
             self._traceback = report.longreprtext
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:  # noqa: ARG002 - a follower needs it
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Journal the end of the process."""
         if self._session is None or not self._session.has_begun:
             return
@@ -199,6 +211,7 @@ class Worker:
                 spent_s=record["spent_s"],
                 wall_s=record["wall_s"],
                 settings=record["settings"],
+                stopped=self._stopped or str(session.shouldstop or ""),
             )
         )
 

@@ -101,7 +101,10 @@ class CaseEnded(msgspec.Struct, tag_field="kind", tag="end", kw_only=True, omit_
 
 
 class ProcessEnded(msgspec.Struct, tag_field="kind", tag="process_end", kw_only=True, omit_defaults=True):
-    """The end of a process that was not killed; `device` as in `ProcessStarted`."""
+    """The end of a process that was not killed; `device` as in `ProcessStarted`.
+
+    `stopped` is why it has left the rest of its cases, and ends the run: what was given to ``pytest.exit()``.
+    """
 
     process: int
     device: str = ""
@@ -109,6 +112,7 @@ class ProcessEnded(msgspec.Struct, tag_field="kind", tag="process_end", kw_only=
     spent_s: dict[str, float]
     wall_s: float
     settings: dict[str, str]
+    stopped: str = ""
 
 
 class LoadRead(msgspec.Struct, tag_field="kind", tag="load", kw_only=True):
@@ -354,6 +358,20 @@ class JournalFile:
     def close(self) -> None:
         """Close the file, and give up the lock."""
         os.close(self._file)
+
+
+def is_being_written(path: Path) -> bool:
+    """Return whether a run that has not ended has locked this journal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def encoded(line: Line) -> bytes:

@@ -18,6 +18,7 @@ from breakeven.errors import NewerSchemaError, RunFileError, UsageError
 from breakeven.format import joined, one_line, ratio
 from breakeven.grouping import grouped
 from breakeven.runs.canary import moves
+from breakeven.runs.journal import is_being_written
 from breakeven.runs.json_files import Place, journal_of, load_json, moment_of, recovery
 from breakeven.runs.labels import Label, names_of
 from breakeven.runs.machine import Machine, classes_of, partly_recorded, with_unique_labels
@@ -140,14 +141,18 @@ def read_side(paths: Paths) -> list[Run]:
 
 
 def newer_journals(paths: Iterable[str]) -> list[str]:
-    """Return a line for each run file beside which a newer run left its journal."""
+    """Return a line for each run file beside which a newer run has its journal."""
     found = []
     for path in paths:
         journal = journal_of(path)
         with suppress(OSError):  # there is no journal
             if journal.stat().st_mtime_ns > Path(path).stat().st_mtime_ns:
-                name = one_line(journal.name, 300)
-                found.append(f"{name} is newer: a run that died left it; {recovery(journal)}")
+                why = (
+                    f"a run is writing it; {one_line(path, 300)} is that of an earlier one"
+                    if is_being_written(journal)
+                    else f"a run that died left it; {recovery(journal)}"
+                )
+                found.append(f"{one_line(journal.name, 300)} is newer: {why}")
     return found
 
 

@@ -23,7 +23,7 @@ def run_file_of(journal: Journal) -> dict[str, Any]:
     return {
         "machine_info": {**journal.run.machine_info, **({"breakeven": machine} if machine else {})},
         "commit_info": journal.run.commit_info,
-        "benchmarks": [_benchmark(case) for case in cases.values() if case.is_timed],
+        "benchmarks": [benchmark_of(case) for case in cases.values() if case.is_timed],
         "datetime": journal.run.began,
         "version": pytest_benchmark_version,
         "breakeven": {
@@ -67,7 +67,8 @@ def recovered_name(journal: Path) -> Path:
 _Stats: Any = Stats  # it has no types
 
 
-def _benchmark(case: JoinedCase) -> dict[str, Any]:
+def benchmark_of(case: JoinedCase) -> dict[str, Any]:
+    """Return a timed case as pytest-benchmark writes it."""
     stats: Any = _Stats()
     for seconds in case.data:
         stats.update(seconds)
