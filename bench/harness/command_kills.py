@@ -139,7 +139,8 @@ def disturb(victim: Victim, whole: Whole, folder: Path, how: str, at: float) -> 
     again = ended(started(victim, folder))
     if again != whole.code:
         found.failures.append(f"run again, it exited with {again}, not {whole.code}")
-    found.failures += [f"is left over: {name}" for name in sorted(sizes(folder).keys() - whole.files.keys())]
+    extra = sizes(folder).keys() - whole.files.keys() - victim.keeps
+    found.failures += [f"{name} is left over" for name in sorted(extra)]
     found.lost += [
         f"{name} is not complete after another call"
         for name, size in whole.files.items()
@@ -224,7 +225,9 @@ def table(found: Sequence[Disturbed]) -> str:
     return markdown(["command", "kills", "full disks", "lost something", "other failures"], rows)
 
 
-def disturb_all(python: str, count: int, seed: int, only: Sequence[str] = ()) -> tuple[list[Disturbed], list[str]]:
+def disturb_all(
+    python: str, count: int, seed: int, only: Sequence[str] = ()
+) -> tuple[list[Disturbed], list[str]]:
     """Disturb each command `count` times; return what happened, and the commands that are absent."""
     found, absent = [], []
     for victim in (kind(python) for kind in VICTIMS if not only or kind.name in only):

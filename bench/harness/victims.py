@@ -51,10 +51,15 @@ def pytest_runtest_logreport(report):
 
 
 class Victim(ABC):
-    """A command in a folder. `varies` are the names of files whose size differs from call to call."""
+    """A command in a folder.
+
+    `varies` are the names of files whose size differs from call to call; `keeps` are those of files that
+    another call leaves on purpose.
+    """
 
     name: ClassVar[str]
     varies: ClassVar[frozenset[str]] = frozenset()
+    keeps: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, python: str) -> None:
         self.python = python
@@ -192,17 +197,18 @@ class Pytest(Victim):
 
     name = "pytest"
     varies = frozenset({"run.json", "finished"})
+    keeps = frozenset({"run.json.journal.old"})
 
     def prepare(self, folder: Path) -> None:
         """Write the cases, and yesterday's run file."""
-        write_bench(folder, (1, 4, 16), (4, 8))
+        write_bench(folder, (1, 4, 16), (4,))
         with (folder / "conftest.py").open("a", encoding="utf-8") as file:
             file.write(_NOTE_FINISHED)
         (folder / "run.json").write_bytes(YESTERDAY)
 
     def arguments(self) -> list[str]:
         """Return the command."""
-        made = [self.python, *command(2, 0.2)[1:]]
+        made = [self.python, *command(2, 0.1)[1:]]
         return made if self.knows_processes() else [one for one in made if "processes" not in one]
 
     def knows_processes(self) -> bool:
