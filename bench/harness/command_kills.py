@@ -1,4 +1,4 @@
-"""Whether a command that is killed, or finds a full disk, destroys what was there; writes ``command_kills.json``.
+"""Whether commands that are killed, or find a full disk, destroy results; writes ``command_kills.json``.
 
 Each command is run in a fresh folder with yesterday's results, and disturbed: killed at a seeded moment, half
 of the time right after it began to write, or limited in the size of a file as on a full disk. What was there
@@ -8,6 +8,7 @@ Exits with 1 if anything was lost.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -25,12 +26,12 @@ import numpy as np
 from gpu_tables import markdown
 from shared import options, write
 from small_bench import environment
-from victims import VICTIMS, YESTERDAY, Victim
+from victims import VICTIMS, Victim
 
 KILLED, FULL_DISK = "killed", "full disk"
 LIMIT_S = 120.0
 MAX_WRITING_S = 0.05
-"""A kill in the writing comes up to this long after the first new file."""
+"""A kill in the writing comes up to this long after the first change of a file."""
 
 Sizes = dict[str, int]
 
@@ -122,20 +123,20 @@ def disturb(victim: Victim, whole: Whole, folder: Path, how: str, at: float) -> 
         whole: its undisturbed call.
         folder: does not exist yet.
         how: `KILLED` or `FULL_DISK`.
-        at: when, from 0 to 1: below 0.5 that part of the whole time; above, in the writing; of a full disk, that
-            part of the largest file.
+        at: when, from 0 to 1: below 0.5 twice that part of the whole time; above, in the writing; of a full
+            disk, that part of the largest file.
     """
     shutil.copytree(whole.template, folder)
     found = Disturbed(victim.name, how, at)
     if how == FULL_DISK:
         process = started(victim, folder, int(at * max(written(whole).values())))
         found.code = ended(process)
-        found.failures += failures_of(found.code, whole.code, folder)
+        found.failures += failures_of(found.code, folder)
     else:
         process = started(victim, folder)
         _kill_at(process, at, whole, folder)
         found.code = process.wait()
-    found.lost = destroyed(whole, folder) + victim.losses(whole.template, folder)
+    found.lost = destroyed(whole, folder) + victim.losses(folder)
     again = ended(started(victim, folder))
     if again != whole.code:
         found.failures.append(f"run again, it exited with {again}, not {whole.code}")
@@ -146,7 +147,7 @@ def disturb(victim: Victim, whole: Whole, folder: Path, how: str, at: float) -> 
         for name, size in whole.files.items()
         if not may_differ(victim, name) and sizes(folder).get(name) != size
     ]
-    found.lost += [line for line in victim.losses(whole.template, folder) if line not in found.lost]
+    found.lost += [line for line in victim.losses(folder) if line not in found.lost]
     return found
 
 
@@ -180,7 +181,7 @@ def is_complete(path: Path, size: int, whole_size: int) -> bool:
     return size == whole_size or (path.suffix == ".json" and path.read_bytes().rstrip().endswith(b"}"))
 
 
-def failures_of(code: int | None, whole_code: int, folder: Path) -> list[str]:
+def failures_of(code: int | None, folder: Path) -> list[str]:
     """Return what is wrong with how a command ended on a full disk: a traceback, a hang or a success."""
     log = (folder.parent / f"{folder.name}.log").read_text(errors="replace")
     if code is None:
@@ -192,19 +193,25 @@ def failures_of(code: int | None, whole_code: int, folder: Path) -> list[str]:
 
 def _kill_at(process: subprocess.Popen[bytes], at: float, whole: Whole, folder: Path) -> None:
     """Kill a command at a moment, its children excepted: they must end by themselves."""
-    start, before = time.monotonic(), sizes(folder)
+    start, before = time.monotonic(), changes(folder)
     due_s = 2 * at * whole.seconds if at < 0.5 else LIMIT_S
     while process.poll() is None and time.monotonic() < start + due_s:
-        if at >= 0.5 and names(folder) != before.keys():
+        if at >= 0.5 and changes(folder) != before:
             due_s = min(due_s, time.monotonic() - start + (2 * at - 1) * MAX_WRITING_S)
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
 
 
-def names(folder: Path) -> set[str]:
-    """Return the names of the files, without looking at the files."""
-    found = (os.path.join(root, name) for root, _, files in os.walk(folder) for name in files)  # noqa: PTH118
-    return {os.path.relpath(path, folder) for path in found if "__pycache__" not in path}
+def changes(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return when each file was changed last, and its size."""
+    found = {}
+    for root, _, files in os.walk(folder):
+        for name in files:
+            path = os.path.join(root, name)  # noqa: PTH118 - once a millisecond
+            with contextlib.suppress(OSError):
+                status = os.stat(path)  # noqa: PTH116
+                found[path] = status.st_mtime_ns, status.st_size
+    return found
 
 
 def moments(seed: int, count: int) -> Iterator[tuple[str, float]]:

@@ -1,8 +1,8 @@
 """Whether a run of 10,000 cases in five processes stays as it was at its start; writes ``long_run.json``.
 
 The cases are on the simulated device and on one thread. Every process logs what it holds: memory, what is
-alive on the simulated device, open handles, threads, and the time a case takes; the first fifth of its cases is
-compared with the last. Then the run is reported, and its page is opened in Chromium.
+alive on the simulated device, open handles, threads, and the time a case takes; the first fifth of its cases
+is compared with the last. Then the run is reported, and its page is opened in Chromium.
 
 The whole takes about 45 minutes on two cores.
 """
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -52,7 +53,7 @@ def change_of(rows: Sequence[Held]) -> Json:
         rows: what it logged, at least three, at equal distances.
     """
     cases = rows[1].ended - rows[0].ended
-    speeds = [(after.at_s - before.at_s) / cases for before, after in zip(rows, rows[1:], strict=False)]
+    speeds = [(after.at_s - before.at_s) / cases for before, after in pairwise(rows)]
     start, end = first_and_last([row.resident_bytes for row in rows])
     middle = first_and_last([row.ended for row in rows])
     first_s, last_s = first_and_last(speeds)

@@ -103,7 +103,8 @@ def pytest_runtest_logfinish():
     with open("/proc/self/statm") as statm:
         resident = int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     row = (ROLE, os.getpid(), ended[0], time.monotonic(), resident,
-           sum(tensors.values()), len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")), len(objects))
+           sum(tensors.values()), len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")),
+           len(objects))
     with open("held.csv", "a") as file:
         file.write(",".join(map(str, row)) + "\\n")
 '''

@@ -72,8 +72,8 @@ class Victim(ABC):
     def arguments(self) -> list[str]:
         """Return the command, which is run in the folder."""
 
-    def losses(self, before: Path, after: Path) -> list[str]:
-        """Return what was lost after a disturbance, for each file that is neither as it was nor complete."""
+    def losses(self, folder: Path) -> list[str]:  # noqa: ARG002 - of some commands, files alone
+        """Return what a disturbance lost, beside files that are neither as they were nor complete."""
         return []
 
     def breakeven(self, *arguments: str) -> list[str]:
@@ -153,9 +153,9 @@ class HistoryAccept(Victim):
         """Return the command."""
         return self.breakeven(*self._accept(6, "the second"))
 
-    def losses(self, before: Path, after: Path) -> list[str]:  # noqa: ARG002 - it is known
+    def losses(self, folder: Path) -> list[str]:
         """Return a line if the first accepted change is not there."""
-        accepted = after / "store" / "accepted.json"
+        accepted = folder / "store" / "accepted.json"
         return [] if "the first" in accepted.read_text(encoding="utf-8") else ["the first accepted change"]
 
     @staticmethod
@@ -181,14 +181,14 @@ class Ab(Victim):
         one = f"{self.python} -S fake.py {{out}}"
         return self.breakeven("ab", "--base", one, "--candidate", one, "--pairs", "5", "-o", "ab")
 
-    def losses(self, before: Path, after: Path) -> list[str]:  # noqa: ARG002 - nothing was there
+    def losses(self, folder: Path) -> list[str]:
         """Return the completed runs that are run again, and a line if two commands ran at once."""
-        ran = (after / "runs").read_text().splitlines() if (after / "runs").exists() else []
-        plan = after / "ab" / "plan.json"
+        ran = (folder / "runs").read_text().splitlines() if (folder / "runs").exists() else []
+        plan = folder / "ab" / "plan.json"
         kept = set(json.loads(plan.read_bytes())["runs"]) if plan.exists() else set()
         again = [name for name in kept if ran.count(f"{name}.json") > 1]
         return [f"{name} was run again" for name in again] + (
-            ["two commands ran at the same time"] if (after / "beside").exists() else []
+            ["two commands ran at the same time"] if (folder / "beside").exists() else []
         )
 
 
@@ -215,15 +215,15 @@ class Pytest(Victim):
         """Return whether the installation measures in processes of its own."""
         return self.call(Path.cwd(), "recover", "--help") == 0
 
-    def losses(self, before: Path, after: Path) -> list[str]:  # noqa: ARG002 - it is known
+    def losses(self, folder: Path) -> list[str]:
         """Return the cases that were finished, and are in no file."""
-        noted = after / "finished"
+        noted = folder / "finished"
         finished = set(noted.read_text(encoding="utf-8").splitlines()) if noted.exists() else set()
-        found = self._timed(after / "run.json")
-        if (after / "run.json.journal").exists():
-            self.call(after, "recover", "run.json.journal", "-o", "recovered.json")
-            found |= self._timed(after / "recovered.json")
-        (after / "recovered.json").unlink(missing_ok=True)
+        found = self._timed(folder / "run.json")
+        if (folder / "run.json.journal").exists():
+            self.call(folder, "recover", "run.json.journal", "-o", "recovered.json")
+            found |= self._timed(folder / "recovered.json")
+        (folder / "recovered.json").unlink(missing_ok=True)
         return sorted(finished - found)
 
     @staticmethod
