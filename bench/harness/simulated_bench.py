@@ -66,11 +66,6 @@ class RealDevice(SimulatedDevice):
     def parse(cls, name):
         return DEVICE if name == "simulated" else None
 
-    def initialize(self):
-        pass
-
-    initialise = initialize  # version 1's spelling
-
 
 DEVICE = RealDevice(RealClock(), 1e-6)
 FAMILIES.insert(0, RealDevice)
@@ -97,11 +92,11 @@ def pytest_runtest_logfinish():
     if ended[0] % EVERY:
         return
     gc.collect()
+    with open("/proc/self/statm") as statm:  # before the list of all objects is made
+        resident = int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     objects = gc.get_objects()
     tensors = {one.untyped_storage().data_ptr(): one.untyped_storage().nbytes()
                for one in objects if issubclass(type(one), torch.Tensor)}
-    with open("/proc/self/statm") as statm:
-        resident = int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     row = (ROLE, os.getpid(), ended[0], time.monotonic(), resident,
            sum(tensors.values()), len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")),
            len(objects))
