@@ -66,6 +66,13 @@ def test_long_values_without_a_browser():
     assert hard.long_values(content)["long run: seconds to open the page"] is None
 
 
+def test_reads_values():
+    figures = {"one file": {"peak_memory_bytes": 8e8, "seconds": 3.14}, "2,000 files": {"median_s": 9.0}}
+    assert hard.reads_values({"figures": figures}) == {
+        "one file: MB": 800, "one file: s": 3.1, "2,000 files: s": 9,
+    }  # fmt: skip
+
+
 def test_rows():
     """Each figure once; one that a side does not have is a dash."""
     found = {"before": {"a": {"x": 1000, "z": 1}}, "after": {"a": {"x": 2}, "b": {"y": None}}}
