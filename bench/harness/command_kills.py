@@ -139,13 +139,15 @@ def disturb(victim: Victim, whole: Whole, folder: Path, how: str, at: float) -> 
     found.lost = destroyed(whole, folder) + victim.losses(folder)
     again = ended(started(victim, folder))
     if again != whole.code:
-        found.failures.append(f"run again, it exited with {again}, not {whole.code}")
+        found.failures.append(f"run again, it exited with {again}, not {whole.code}: {_last_line(folder)}")
     extra = sizes(folder).keys() - whole.files.keys() - victim.keeps
     found.failures += [f"{name} is left over" for name in sorted(extra)]
+    now = sizes(folder)
     found.lost += [
         f"{name} is not complete after another call"
         for name, size in whole.files.items()
-        if not may_differ(victim, name) and sizes(folder).get(name) != size
+        if not may_differ(victim, name)
+        and (name not in now or not is_complete(folder / name, now[name], size))
     ]
     found.lost += [line for line in victim.losses(folder) if line not in found.lost]
     return found
@@ -187,8 +189,13 @@ def failures_of(code: int | None, folder: Path) -> list[str]:
     if code is None:
         return [f"it was still running after {LIMIT_S:.0f} s"]
     if "Traceback" in log or "INTERNALERROR" in log or code == 70:
-        return [f"traceback: {log.strip().splitlines()[-1]}"]
+        return [f"traceback: {_last_line(folder)}"]
     return [f"died of signal {-code}"] if code < 0 else []
+
+
+def _last_line(folder: Path) -> str:
+    lines = (folder.parent / f"{folder.name}.log").read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
 
 
 def _kill_at(process: subprocess.Popen[bytes], at: float, whole: Whole, folder: Path) -> None:

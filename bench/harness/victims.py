@@ -25,8 +25,8 @@ COMMITS = [f"{number:07x}{'0' * 33}" for number in range(1, 9)]
 _FAKE_RUN = """\
 import json, os, sys, time
 try:
-    os.kill(int(open("running").read()), 0)
-    open("beside", "a").write("two commands ran at the same time\\n")
+    state = open("/proc/%s/stat" % open("running").read()).read().rpartition(")")[2].split()[0]
+    if state != "Z": open("beside", "a").write("two commands ran at the same time\\n")
 except (OSError, ValueError):
     pass
 open("running", "w").write(str(os.getpid()))
@@ -172,6 +172,10 @@ class Ab(Victim):
     name = "ab"
     varies = frozenset({"plan.json", "runs"})
 
+    def __init__(self, python: str) -> None:
+        super().__init__(python)
+        self._kept: dict[Path, set[str]] = {}
+
     def prepare(self, folder: Path) -> None:
         """Write the command that is run."""
         (folder / "fake.py").write_text(_FAKE_RUN, encoding="utf-8")
@@ -185,7 +189,8 @@ class Ab(Victim):
         """Return the completed runs that are run again, and a line if two commands ran at once."""
         ran = (folder / "runs").read_text().splitlines() if (folder / "runs").exists() else []
         plan = folder / "ab" / "plan.json"
-        kept = set(json.loads(plan.read_bytes())["runs"]) if plan.exists() else set()
+        now = set(json.loads(plan.read_bytes())["runs"]) if plan.exists() else set()
+        kept = self._kept.setdefault(folder, now)  # when it was disturbed, not after the next call
         again = [name for name in kept if ran.count(f"{name}.json") > 1]
         return [f"{name} was run again" for name in again] + (
             ["two commands ran at the same time"] if (folder / "beside").exists() else []
