@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from breakeven.errors import UsageError
-from breakeven.experiment.workspace import RunFacts, open_workspace
+from breakeven.experiment.workspace import RunFacts, load_plan, open_workspace
 from support.run_files import affine_run, write
 
 ASKED = {"--base": "a {out}", "--candidate": "b {out}"}
@@ -210,3 +210,16 @@ def test_a_finished_experiment_says_how_its_runs_are_used(tmp_path, names, used)
         assert workspace.finished_message("reported").endswith(
             f"{used} reported again (--fresh measures again)"
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "is_ours"), [(".plan.json.7-ab.part", True), ("a.part", False), (".a", False)]
+)
+def test_the_part_of_a_first_plan(name, is_ours, tmp_path):
+    """A call that was killed while it wrote the first plan can be repeated."""
+    (tmp_path / name).touch()
+    if is_ours:
+        assert load_plan(tmp_path) is None
+    else:
+        with pytest.raises(UsageError, match="is not empty"):
+            load_plan(tmp_path)

@@ -200,7 +200,9 @@ def load_plan(path: Path) -> ExperimentPlan | None:
     """
     plan = path / PLAN
     if not plan.exists():
-        other = sorted(item.name for item in path.iterdir() if item.name not in (LOCK, UNFINISHED))
+        names = {item.name for item in path.iterdir()} - {LOCK, UNFINISHED}
+        # A call that was killed while it wrote the first plan leaves a part of it.
+        other = sorted(name for name in names if not (name.startswith(".") and name.endswith(".part")))
         if other:
             raise UsageError(
                 f"{path} is not empty ({one_line(', '.join(other), 60)}) and has no {PLAN}; {_CHOOSE_ANOTHER}"
