@@ -79,10 +79,12 @@ print(code, status["VmHWM"].split()[0], file=sys.stderr)
 """
 
 
-def run_command(*arguments: object, prefix: Sequence[str] = ()) -> tuple[Json, str]:
+def run_command(
+    *arguments: object, prefix: Sequence[str] = (), python: str = sys.executable
+) -> tuple[Json, str]:
     """Run breakeven in a separate process; return seconds, exit code and peak memory, and its output."""
     start = time.perf_counter()
-    command = [*prefix, sys.executable, "-c", _COMMAND, *map(str, arguments)]
+    command = [*prefix, python, "-c", _COMMAND, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True)
     seconds = time.perf_counter() - start
     if done.returncode:

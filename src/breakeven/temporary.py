@@ -81,12 +81,21 @@ class ScratchDirectory:
             self._handle = None
 
 
+def is_temporary(name: str) -> bool:
+    """Return whether a file or a directory of this name is temporary or a lock.
+
+    >>> is_temporary(".breakeven-0f3a.part"), is_temporary("plan.json")
+    (True, False)
+    """
+    return _NAME.fullmatch(name) is not None
+
+
 @lru_cache(maxsize=64)  # once in a process: a large directory takes a while to list
 def remove_abandoned(directory: Path) -> None:
     """Remove what killed processes of this user have left in a directory."""
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
-            if _NAME.fullmatch(entry.name):
+            if is_temporary(entry.name):
                 with suppress(OSError):
                     _remove_unlocked(Path(entry))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from breakeven.errors import UsageError
-from breakeven.experiment.workspace import RunFacts, open_workspace
+from breakeven.experiment.workspace import RunFacts, load_plan, open_workspace
 from breakeven.plugin.selection import VARIABLE, read_selection
 from support.run_files import affine_run, write
 
@@ -283,3 +283,16 @@ def test_wrong_types_in_a_plan(tmp_path, plan):
     file.write_text(content.replace(f'"{DEEP}"', "[" * 900 + "]" * 900))
     with pytest.raises(UsageError, match=r"plan\.json is damaged, or not a plan"), opened(tmp_path / "ab"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "is_ours"), [(".breakeven-0f3a.part", True), ("a.part", False), (".a", False)]
+)
+def test_the_part_of_a_first_plan(name, is_ours, tmp_path):
+    """A call that was killed while it wrote the first plan can be repeated."""
+    (tmp_path / name).touch()
+    if is_ours:
+        assert load_plan(tmp_path) is None
+    else:
+        with pytest.raises(UsageError, match="is not empty"):
+            load_plan(tmp_path)

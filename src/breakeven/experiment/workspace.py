@@ -25,6 +25,7 @@ from breakeven.format import one_line, plural
 from breakeven.runs.json_files import MAX_BYTES, convert, parsed
 from breakeven.runs.reader import read_run
 from breakeven.runs.schema import Run
+from breakeven.temporary import is_temporary
 
 PLAN, LOCK, UNFINISHED, PREVIOUS = "plan.json", ".lock", "unfinished", "previous"
 
@@ -207,7 +208,9 @@ def load_plan(path: Path) -> ExperimentPlan | None:
     """
     plan = path / PLAN
     if not plan.exists():
-        other = sorted(item.name for item in path.iterdir() if item.name not in (LOCK, UNFINISHED))
+        names = {item.name for item in path.iterdir()} - {LOCK, UNFINISHED}
+        # A call that was killed while it wrote the first plan leaves a part of it.
+        other = sorted(name for name in names if not is_temporary(name))
         if other:
             raise UsageError(
                 f"{path} is not empty ({one_line(', '.join(other), 60)}) and has no {PLAN}; {_CHOOSE_ANOTHER}"

@@ -56,6 +56,7 @@ class MeasuringSession(BenchmarkSession):
         self._order: list[str] = []
         self._settings: dict[str, str] = {}
         self._ended: dict[str, CaseEnded] = {}
+        self._benchmarks: dict[str, Any] = {}
 
     def arrange(self, items: list[pytest.Item], collected: Sequence[pytest.Item]) -> None:
         """Put the cases into the order of the run."""
@@ -197,6 +198,13 @@ class MeasuringSession(BenchmarkSession):
         ended.step_s, ended.canary_s = self.step_s.get(nodeid), self.canary_s.get(nodeid, 0.0)
         return ended
 
+    def release(self, nodeid: str) -> None:
+        """Drop the rounds and the facts of a journaled case: pytest-benchmark keeps each case to the end."""
+        benchmark = self._benchmarks.pop(nodeid, None)
+        if benchmark is not None:
+            benchmark.stats.stats.data.clear()
+            benchmark.stats.extra_info = benchmark.extra_info = {}
+
     def _earlier(self, nodeid: str) -> Earlier | None:
         """Return what the processes before this one found of a case."""
         return None if self.worker is None else Earlier.of(self.worker.hand_on(nodeid))
@@ -217,6 +225,7 @@ class MeasuringSession(BenchmarkSession):
         self.timings[nodeid] = Timing(case, interval, tuple(facts["flags"]))
         if self.worker is not None:
             self._ended[nodeid] = ended_case(nodeid, benchmark, hand_on)
+            self._benchmarks[nodeid] = benchmark
 
 
 def _exit_in(error: BaseException | None) -> Exception | None:

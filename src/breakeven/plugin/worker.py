@@ -61,7 +61,13 @@ RESELECTING = ("lfplugin", "nfplugin", "stepwiseplugin")
 
 
 class Reporter(TerminalReporter):  # type: ignore[misc]  # it is final to type checkers
-    """Prints no summary: for one alone, a plugin may load for a second."""
+    """Prints no results and no summary: for one alone, a plugin may load for a second.
+
+    It keeps no report either, which a process of thousands of cases would have to the end.
+    """
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Leave the report to the journal."""
 
     def pytest_sessionfinish(self) -> None:  # type: ignore[override]
         """Skip the summary."""
@@ -176,6 +182,7 @@ class Worker:
         ended.process, ended.seconds = self.process, time.perf_counter() - self._began_s
         ended.stack = self._traceback.splitlines()
         self._write(ended)
+        self._session.release(nodeid)
         if ended.outcome == OutcomeKind.CRASHED or self._is_alone:  # only a new process can use the device
             self.leave(RESTART)
 
