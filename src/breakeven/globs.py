@@ -1,4 +1,4 @@
-"""Patterns of ``*`` and ``?``, matched in time proportional to the pattern and the text, however many stars."""
+"""Patterns of ``*`` and ``?``, matched in linear time however many stars they have."""
 
 from __future__ import annotations
 
