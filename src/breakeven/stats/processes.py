@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +106,20 @@ class ProcessPool:
     def lags(self) -> Lags:
         """Which processes are how far apart."""
         return Lags(np.array(self.runs), np.arange(len(self.runs)))
+
+    @cached_property
+    def _counts(self) -> dict[int, NDArray[np.uint8]]:
+        return {}
+
+    def counts(self, processes: int) -> NDArray[np.uint8]:
+        """Return how often each resample has each of the first processes, shape (resamples, processes)."""
+        if processes not in self._counts:
+            parts = [
+                np.stack([np.bincount(row, minlength=processes) for row in (part * processes).astype(int)])
+                for part in _in_parts(self.choices[:, :processes])
+            ]
+            self._counts[processes] = np.concatenate([part.astype(np.uint8) for part in parts])
+        return self._counts[processes]
 
     @cached_property
     def over_instances(self) -> ProcessPool | None:
@@ -253,7 +268,9 @@ def process_intervals(logs: Array, pool: ProcessPool, least: Array, seeds: Seque
     found = levels(logs, pool.lags)
     reach = stdtrit(np.clip(found.df, 1.0, MAX_DF), (1 + LEVEL) / 2)
     half = np.where(found.df > 0, np.maximum(found.se * reach, least), np.nan)
-    draws = _student_draws(found, np.where(found.df > 0, half / reach, found.se), pool, seeds)
+    draws = np.empty((len(logs), len(pool.normals)))
+    few = np.flatnonzero(found.n < MIN_BOOTSTRAP_PROCESSES)
+    draws[few] = _student_draws(found, np.where(found.df > 0, half / reach, found.se), pool, seeds, few)
     center, low, high = _medians(logs, found.n), found.mean - half, found.mean + half
     for case in np.flatnonzero(found.n >= MIN_BOOTSTRAP_PROCESSES):
         draws[case] = _bootstrap_draws(logs[case], pool, center[case], least[case])
@@ -269,39 +286,54 @@ def _medians(logs: Array, n: NDArray[np.int64]) -> Array:
     return np.asarray((ordered[rows, (n - 1) // 2] + ordered[rows, n // 2]) / 2)
 
 
-def _student_draws(found: Levels, se: Array, pool: ProcessPool, seeds: Sequence[int]) -> Array:
-    """Return the quantiles of each case's Student's t distribution, in a random order.
+def _student_draws(
+    found: Levels, se: Array, pool: ProcessPool, seeds: Sequence[int], cases: NDArray[np.intp]
+) -> Array:
+    """Return the quantiles of the Student's t distribution of some cases, in a random order.
 
     The order is that of the processes' residuals, weighted by the normal numbers that all cases of the pool
     share: where two cases were disturbed in the same processes, their draws go together. As far as that may
     be chance, each case's own numbers decide.
     """
-    directions = np.hstack([found.residuals, (found.residuals == 0).all(axis=1, keepdims=True)])
+    if not len(cases):
+        return np.empty((0, len(pool.normals)))
+    residuals = found.residuals[cases]
+    directions = np.hstack([residuals, (residuals == 0).all(axis=1, keepdims=True)])
     directions *= math.sqrt(found.shared) / np.sqrt((directions**2).sum(axis=1, keepdims=True))
     scores = directions.astype(np.float32) @ pool.normals.astype(np.float32).T  # only their order counts
     if found.shared < 1:
         own = (math.sqrt(1 - found.shared) * pool.own).astype(np.float32)
-        for row, seed in zip(scores, seeds, strict=True):
-            start = seed % _OWN_STARTS
+        for row, case in zip(scores, cases, strict=True):
+            start = seeds[case] % _OWN_STARTS
             row += own[start : start + len(row)]
     draws = np.empty(scores.shape)
-    known = np.nan_to_num(se).tolist()
-    for row, order in enumerate(np.argsort(scores, axis=1)):
-        draws[row, order] = found.mean[row] + known[row] * _quantiles(
-            max(float(found.df[row]), 1.0), len(order)
-        )
+    known = np.nan_to_num(se)
+    for row, case, order in zip(draws, cases, np.argsort(scores, axis=1), strict=True):
+        quantiles = _quantiles(max(float(found.df[case]), 1.0), len(order))
+        row[order] = found.mean[case] + float(known[case]) * quantiles
     return np.clip(draws, -_MAX_LOG, _MAX_LOG, out=draws)
 
 
 def _bootstrap_draws(logs: Array, pool: ProcessPool, center: float, least: float) -> Array:
     """Return bootstrap medians of one case; two cases of the same processes resample the same ones."""
     known = logs[np.isfinite(logs)]
-    parts = np.array_split(pool.choices[:, : len(known)], math.ceil(pool.choices.size / _RESAMPLED_AT_ONCE))
-    draws = np.concatenate([np.median(known[(part * len(known)).astype(int)], axis=1) for part in parts])
+    order, counts = np.argsort(known), pool.counts(len(known))
+    draws = np.concatenate([_weighted_medians(known[order], part[:, order]) for part in _in_parts(counts)])
     low, high = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     if high - low < 2 * least:  # the rounds allow no narrower interval
         return np.asarray(center + least / student_quantile(MAX_DF) * pool.normals[:, -1])
     return np.asarray(draws)
+
+
+def _weighted_medians(ordered: Array, counts: NDArray[np.uint8]) -> Array:
+    """Return the median of ascending values for each row of `counts`, how often each value occurs."""
+    reached = counts.cumsum(axis=1, dtype=np.int32)
+    lower, upper = ((reached <= rank).sum(axis=1) for rank in ((len(ordered) - 1) // 2, len(ordered) // 2))
+    return np.asarray((ordered[lower] + ordered[upper]) / 2)
+
+
+def _in_parts(rows: NDArray[Any]) -> list[NDArray[Any]]:
+    return np.array_split(rows, math.ceil(rows.size / _RESAMPLED_AT_ONCE))
 
 
 def _most_common(known: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
