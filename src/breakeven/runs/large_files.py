@@ -18,7 +18,7 @@ from breakeven.runs.json_files import MAX_BYTES, MAX_DEPTH, is_deeper, mapping, 
 MIN_LARGE = 16 << 20
 """The bytes from which a file is large."""
 
-_PART = 4 << 20
+_PART = 1 << 20
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[]["{}]', re.DOTALL)
 _PLACEHOLDER = b"0"
 
