@@ -403,11 +403,9 @@ def _shard_text(run: RunStarted) -> str:
 def _decoded(raw: bytes) -> Line | None:
     try:
         line = _decode(raw)
+        return None if is_deeper(list(msgspec.structs.astuple(line)), MAX_DEPTH) else line
     except (msgspec.DecodeError, RecursionError):
-        line = None
-    else:
-        if not any(is_deeper(value, MAX_DEPTH) for value in msgspec.structs.astuple(line)):
-            return line
+        pass
     try:
         return _convert(parsed(raw))
     except ValueError:  # msgspec's and json's errors are of this kind
