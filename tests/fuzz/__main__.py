@@ -186,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--readers", type=int, default=100_000, metavar="N", help="inputs for the readers (%(default)s)")
     made.add_argument("--commands", type=int, default=5_000, metavar="N", help="command lines (%(default)s)")
     made.add_argument("--seed", type=int, default=0, metavar="N", help="of the inputs (%(default)s)")
-    made.add_argument("--only", default="", metavar="TEXT", help="targets whose name contains this (all)")
+    made.add_argument("--only", default="", metavar="REGEX", help="targets whose name matches (all)")
     made.add_argument("--cpu-limit", type=float, default=10.0, metavar="SECONDS", help="of an input (%(default)s)")
     made.add_argument("--number", type=int, metavar="N", help="try one input again; --readers 0 for a command line")
     made.add_argument("-o", "--output", type=Path, default=Path("fuzzed"), metavar="DIR", help="(%(default)s)")

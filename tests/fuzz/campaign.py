@@ -46,9 +46,9 @@ class Campaign:
     def __init__(self, name: str, folder: Path, seed: int, only: str = "") -> None:
         self._here, self._seed = folder / "work", seed
         found = decoders.targets() if name == READERS else commands.targets(self._here)
-        self.targets = [target for target in found if only in target.name]
+        self.targets = [target for target in found if re.search(only, target.name)]
         if not self.targets:
-            raise ValueError(f"no target of {name} is named {only!r}; there are {[one.name for one in found]}")
+            raise ValueError(f"no target of {name} matches {only!r}; there are {[one.name for one in found]}")
         self._findings = folder / "findings"
         self._kept: Counter[str] = Counter()
 

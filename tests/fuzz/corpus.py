@@ -23,7 +23,7 @@ NOISE = ".breakeven/noise"
 """Where commands look for noise floors by default."""
 
 AB = ["ab", "--base", "cp base.json {out}", "--candidate", "cp head.json {out}", "--pairs", "1", "-o", "ab"]
-CALIBRATE = ["calibrate", TAKE.format("base.json head.json"), "--runs", "2", "-o", "calibrated", "--noise", NOISE]
+CALIBRATE = ["calibrate", TAKE.format("base.json again.json"), "--runs", "2", "-o", "calibrated", "--noise", NOISE]
 RUNS_IN_STORE, STEP_AT = 12, 6
 
 
@@ -44,6 +44,7 @@ def build(folder: Path) -> Corpus:
     """Make the files in an empty directory, which is removed."""
     runs = {
         "base.json": as_json(seeds.run_file()),
+        "again.json": as_json(seeds.run_file(1.001, "2026-01-02T04:04:05+00:00")),
         "head.json": as_json(seeds.run_file(1.2, "2026-01-03T03:04:05+00:00")),
         "plain.json": as_json(seeds.plain_file()),
     }

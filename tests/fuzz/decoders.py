@@ -224,7 +224,8 @@ def _glob() -> Target | None:
         return None
 
     def prepare(rng: Random) -> Attempt:
-        pattern = "".join(rng.choice("**?ab m[1]") for _ in range(rng.choice((3, 10, 40))))
+        letters = rng.choice(("*a", "**?ab m[1]"))
+        pattern = "".join(rng.choice(letters) for _ in range(rng.choice((3, 10, 40)))) + rng.choice(("", "!"))
         pattern, name = rng.choice((pattern, changed_text(pattern, rng))), "a" * 100 + " mlp[1] cuda b"
         return Attempt(f"matches({pattern[:200]!r}, ...)", lambda: answered(lambda: matches(pattern, name)))
 

@@ -12,8 +12,8 @@ _GPU = {
     "pcie_generation": 5, "pcie_width": 16, "pcie_max_generation": 5, "pcie_max_width": 16,
 }  # fmt: skip
 _MOMENT = {"host": "box", "load_average": [0.9, 0.3], "affinity": [0, 1], "cpu_clock_mhz": 2100, "gpu": _GPU}
-_LOAD = {"cpus": 2, "foreign_cpus": 1.0, "stolen_cpus": 0.0, "lost_cpus": 0.8, "load_average": 1.0, "programs": []}
-_LOOK = {"load": _LOAD, "threads": 2, "one_thread_s": 1.0, "all_threads_s": 3.0, "spins": True}
+_LOAD = {"cpus": 2, "foreign_cpus": 0.01, "stolen_cpus": 0.0, "lost_cpus": 0.0, "load_average": 1.0, "programs": []}
+_LOOK = {"load": _LOAD, "threads": 2, "one_thread_s": 1.0, "all_threads_s": 1.0, "spins": False}
 _STATE = {
     "start": _MOMENT, "end": _MOMENT, "canary": {"cpu": _CANARY, "cuda": _CANARY}, "look": _LOOK, "loads": [_LOAD],
     "device_init_s": {"cpu": 0.0, "cuda": 0.3}, "retimed": [{"case": "x", "first_s": 1.0, "again_s": 1.1}],
