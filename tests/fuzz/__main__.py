@@ -92,7 +92,15 @@ def _tried(given: argparse.Namespace, name: str, count: int) -> Totals:
 
 def _words(given: argparse.Namespace) -> list[str]:
     limits = ["--cpu-limit", str(given.cpu_limit), "--seed", str(given.seed), "--only", given.only]
-    return [sys.executable, "-X", "faulthandler", str(Path(__file__).parent), "-o", str(given.output), *limits]
+    return [
+        sys.executable,
+        "-X",
+        "faulthandler",
+        str(Path(__file__).parent),
+        "-o",
+        str(given.output),
+        *limits,
+    ]
 
 
 def _died(folder: Path, log: Path, status: int) -> int:
@@ -183,13 +191,21 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="example:\n  python tests/fuzz --readers 100000 --commands 5000 --seed 1",
     )
-    made.add_argument("--readers", type=int, default=100_000, metavar="N", help="inputs for the readers (%(default)s)")
+    made.add_argument(
+        "--readers", type=int, default=100_000, metavar="N", help="inputs for the readers (%(default)s)"
+    )
     made.add_argument("--commands", type=int, default=5_000, metavar="N", help="command lines (%(default)s)")
     made.add_argument("--seed", type=int, default=0, metavar="N", help="of the inputs (%(default)s)")
     made.add_argument("--only", default="", metavar="REGEX", help="targets whose name matches (all)")
-    made.add_argument("--cpu-limit", type=float, default=10.0, metavar="SECONDS", help="of an input (%(default)s)")
-    made.add_argument("--number", type=int, metavar="N", help="try one input again; --readers 0 for a command line")
-    made.add_argument("-o", "--output", type=Path, default=Path("fuzzed"), metavar="DIR", help="(%(default)s)")
+    made.add_argument(
+        "--cpu-limit", type=float, default=10.0, metavar="SECONDS", help="of an input (%(default)s)"
+    )
+    made.add_argument(
+        "--number", type=int, metavar="N", help="try one input again; --readers 0 for a command line"
+    )
+    made.add_argument(
+        "-o", "--output", type=Path, default=Path("fuzzed"), metavar="DIR", help="(%(default)s)"
+    )
     made.add_argument("--child", choices=SETS, help=argparse.SUPPRESS)
     made.add_argument("--start", type=int, default=0, help=argparse.SUPPRESS)
     return made

@@ -98,7 +98,8 @@ def tried(attempt: Attempt, limits: Limits) -> Answer:
 def _place(error: BaseException) -> str:
     """Return the innermost function of breakeven in a traceback, without its line, which edits move."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "/breakeven/" in frame.filename] or frames
+    ours = [frame for frame in frames if "/breakeven/" in frame.filename]
+    ours = ours or [frame for frame in frames if "/fuzz/" not in frame.filename] or frames
     return f"{'/'.join(Path(ours[-1].filename).parts[-2:])} {ours[-1].name}"
 
 

@@ -65,7 +65,9 @@ class Campaign:
         target = rng.choices(self.targets, [one.weight for one in self.targets])[0]
         return target, target.prepare(rng)
 
-    def run(self, numbers: Iterable[int], limits: Limits, began: Callable[[int, str], None]) -> Iterator[Tried]:
+    def run(
+        self, numbers: Iterable[int], limits: Limits, began: Callable[[int, str], None]
+    ) -> Iterator[Tried]:
         """Try inputs; `began` is called with each number and target before its input is handed over."""
         for number in numbers:
             target, attempt = self.prepare(number)

@@ -18,7 +18,16 @@ from fuzz.mutations import changed_bytes, changed_json, changed_lines, changed_t
 from fuzz.shells import checked, run_command
 from fuzz.values import ARGUMENTS
 
-_LEFT_OUT = ("--help", "--open", "--traceback", "--selftest", "--address", "--output", "--budget", "--verbose")
+_LEFT_OUT = (
+    "--help",
+    "--open",
+    "--traceback",
+    "--selftest",
+    "--address",
+    "--output",
+    "--budget",
+    "--verbose",
+)
 """Options that open a browser, print tracebacks on request, take long, or write elsewhere."""
 
 _VALUES = {
@@ -67,20 +76,34 @@ SCENARIOS = (
     Scenario("report in markdown", ("report", "base.json", "--format", "markdown"), _all("runs"), 1),
     Scenario("report on the page", ("report", "base.json", "-o", "page"), _all("runs", "noise"), 1),
     Scenario("compare", ("compare", "base.json", "head.json"), _all("runs", "noise"), 12),
-    Scenario("compare as json", ("compare", "base.json", "head.json", "--format=json"), _all("runs", "noise"), 6),
+    Scenario(
+        "compare as json", ("compare", "base.json", "head.json", "--format=json"), _all("runs", "noise"), 6
+    ),
     Scenario("compare plain", ("compare", "plain.json", "plain.json"), _all("runs"), 2),
-    Scenario("history add", ("history", "add", "base.json", "plain.json", "--store", "store"), _all("runs", "store"), 8),
+    Scenario(
+        "history add",
+        ("history", "add", "base.json", "plain.json", "--store", "store"),
+        _all("runs", "store"),
+        8,
+    ),
     Scenario("history check", ("history", "check", "--store", "store"), _STORED, 10),
     Scenario("history check as json", ("history", "check", "--store", "store", "--format=json"), _STORED, 4),
     Scenario("history show as json", ("history", "show", "--store", "store", "--format=json"), _STORED, 4),
     Scenario("history show", ("history", "show", "--store", "store", "-o", "page"), _STORED, 1),
-    Scenario("history accept", ("history", "accept", f"{corpora.STEP_AT:07}89", "--reason", "meant", "--store", "store"), _STORED, 6),
+    Scenario(
+        "history accept",
+        ("history", "accept", f"{corpora.STEP_AT:07}89", "--reason", "meant", "--store", "store"),
+        _STORED,
+        6,
+    ),
     Scenario("merge", ("merge", "shard1.json", "shard2.json", "-o", "run.json"), _all("shards"), 8),
     Scenario("recover", ("recover", "run.json.journal"), _all("journal"), 8),
     Scenario("ab, resumed", tuple(corpora.AB), _all("ab", "runs"), 6),
     Scenario("calibrate, resumed", tuple(corpora.CALIBRATE), _all("calibrated", "runs"), 4),
     Scenario("fleet", ("fleet", "store"), _STORED, 1),
-    Scenario("ci base", ("ci", "base"), _all(), 1, {"ASKED": "", "TARGET": "", "BEFORE": "", "GITHUB_OUTPUT": "o"}),
+    Scenario(
+        "ci base", ("ci", "base"), _all(), 1, {"ASKED": "", "TARGET": "", "BEFORE": "", "GITHUB_OUTPUT": "o"}
+    ),
     Scenario("doctor", ("doctor",), _all(), 1),
 )
 
@@ -172,7 +195,9 @@ def _options(words: Sequence[str], rng: Random) -> list[str]:
 def _option(name: str, metavar: str, rng: Random) -> list[str]:
     if not metavar:
         return [name]
-    choices = tuple(metavar.strip("{}").split(",")) if metavar.startswith("{") else _VALUES.get(name, ("x", "1"))
+    choices = (
+        tuple(metavar.strip("{}").split(",")) if metavar.startswith("{") else _VALUES.get(name, ("x", "1"))
+    )
     value = rng.choice(choices)
     if rng.random() < 0.3:
         value = next(filter(_is_safe, (changed_text(value, rng), rng.choice(ARGUMENTS))), value)
@@ -191,4 +216,3 @@ _OPTION = re.compile(r"^  (?:-\w(?: \S+)?, )?(--[\w-]+)(?: (\S[^\n]*?))?(?:  [^\
 def _options_of(words: Sequence[str]) -> dict[str, str]:
     text = run_command([*words, "--help"]).out
     return {name: metavar for name, metavar in _OPTION.findall(text) if name not in _LEFT_OUT}
-

@@ -23,7 +23,16 @@ NOISE = ".breakeven/noise"
 """Where commands look for noise floors by default."""
 
 AB = ["ab", "--base", "cp base.json {out}", "--candidate", "cp head.json {out}", "--pairs", "1", "-o", "ab"]
-CALIBRATE = ["calibrate", TAKE.format("base.json again.json"), "--runs", "2", "-o", "calibrated", "--noise", NOISE]
+CALIBRATE = [
+    "calibrate",
+    TAKE.format("base.json again.json"),
+    "--runs",
+    "2",
+    "-o",
+    "calibrated",
+    "--noise",
+    NOISE,
+]
 RUNS_IN_STORE, STEP_AT = 12, 6
 
 

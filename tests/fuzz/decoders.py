@@ -83,7 +83,13 @@ def answered(act: Call) -> Answer:
 
 
 def _of_file(
-    name: str, places: tuple[str, ...], made: Callable[[Random], bytes], weight: int, *, as_list: bool = False, then: str = ""
+    name: str,
+    places: tuple[str, ...],
+    made: Callable[[Random], bytes],
+    weight: int,
+    *,
+    as_list: bool = False,
+    then: str = "",
 ) -> Target | None:
     """Return the target of a reader of a path, or of a list of paths."""
     read = first_found(*places)
@@ -170,7 +176,9 @@ def _plan() -> Target | None:
 
 
 def _floor() -> Target | None:
-    read = first_found("breakeven.compare.noise_floor:read_floor", "breakeven.analysing.noise_floor:read_floor")
+    read = first_found(
+        "breakeven.compare.noise_floor:read_floor", "breakeven.analysing.noise_floor:read_floor"
+    )
     machine_of = first_found("breakeven.runs.machine:machine_of")
     if read is None:
         return None
@@ -197,14 +205,21 @@ def _cases() -> Target | None:
     def prepare(rng: Random) -> Attempt:
         text = changed_text(seeds.CASES, rng).encode("utf-8", "surrogatepass")
         Path(FILE).write_bytes(changed_bytes(text, rng) if rng.random() < 0.3 else text)
-        path = rng.choice((*DEVICES, *(text for text in TEXTS if "\0" not in text))) if rng.random() < 0.1 else FILE
+        path = (
+            rng.choice((*DEVICES, *(text for text in TEXTS if "\0" not in text)))
+            if rng.random() < 0.1
+            else FILE
+        )
         return Attempt(f"BREAKEVEN_CASES={path[:80]!r}", lambda: answered(lambda: use(path)))
 
     return Target("BREAKEVEN_CASES", prepare, 6)
 
 
 def _machine() -> Target | None:
-    of, differences = first_found("breakeven.runs.machine:machine_of"), first_found("breakeven.runs.machine:differences")
+    of, differences = (
+        first_found("breakeven.runs.machine:machine_of"),
+        first_found("breakeven.runs.machine:differences"),
+    )
     if of is None:
         return None
 
@@ -219,7 +234,9 @@ def _machine() -> Target | None:
 
 
 def _glob() -> Target | None:
-    matches = first_found("breakeven.history.accepted:matches", "breakeven.analysing.history.accepted:matches")
+    matches = first_found(
+        "breakeven.history.accepted:matches", "breakeven.analysing.history.accepted:matches"
+    )
     if matches is None:
         return None
 
@@ -240,20 +257,31 @@ _SWEEPS = {
 
 def _sweep_option() -> Target | None:
     parse = first_found("breakeven.plugin.sweeps:parse_choice", "breakeven.sweeps:parse_choice")
-    select = first_found("breakeven.plugin.sweeps:select_sweep", "breakeven.sweeps:chosen")
-    check = first_found("breakeven.plugin.sweeps:check_choice", "breakeven.sweeps:check_choice")
+    select, check = (
+        first_found(f"breakeven.plugin.sweeps:{name}") for name in ("select_sweep", "check_choice")
+    )
     if parse is None:
         return None
 
     def use(text: str) -> None:
         choice = parse(text)
-        if select.__name__ == "select_sweep":
+        if select is not None:
             for sweeps in ({None: _SWEEPS[None]}, _SWEEPS):
                 select(sweeps, choice)
-        check(choice, [_SWEEPS])
+            check(choice, [_SWEEPS])
 
     def prepare(rng: Random) -> Attempt:
-        words = ("full", "short", "weak", "batch_size=1,64", "width=4", "width=None", "dtype=a,b", "x=1e3", "'a b'=1")
+        words = (
+            "full",
+            "short",
+            "weak",
+            "batch_size=1,64",
+            "width=4",
+            "width=None",
+            "dtype=a,b",
+            "x=1e3",
+            "'a b'=1",
+        )
         text = " ".join(rng.choice(words) for _ in range(rng.choice((1, 2, 3))))
         text = changed_text(text, rng) if rng.random() < 0.7 else text
         return Attempt(f"--breakeven-sweep={text[:200]!r}", lambda: answered(lambda: use(text)))
@@ -273,7 +301,9 @@ def _sweep_mark() -> Target | None:
         args = rng.choice(((), (), ("full",), (hostile(rng),), ("a", "b")))
         function = _function(name for name in kwargs if name.isidentifier() and not iskeyword(name))
         function.pytestmark = [SimpleNamespace(name="sweep", args=args, kwargs=kwargs)]
-        return Attempt(f"sweep({args!r:.100}, {kwargs!r:.300})", lambda: answered(lambda: sweeps_of(function)))
+        return Attempt(
+            f"sweep({args!r:.100}, {kwargs!r:.300})", lambda: answered(lambda: sweeps_of(function))
+        )
 
     return Target("sweep mark", prepare, 4)
 
@@ -311,6 +341,8 @@ def _fleet() -> Target | None:
     def prepare(rng: Random) -> Attempt:
         answers = {"n1": seeds.PROBE, "n2": {**seeds.PROBE, "machine": changed_value(seeds.FACTS, rng)}}
         nodes = [node(**facts) for facts in seeds.NODES]
-        return Attempt("plan(nodes, answers)", lambda: answered(lambda: plan(nodes, answers, "0.2.0").difference()))
+        return Attempt(
+            "plan(nodes, answers)", lambda: answered(lambda: plan(nodes, answers, "0.2.0").difference())
+        )
 
     return Target("answers of nodes", prepare, 2)

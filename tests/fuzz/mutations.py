@@ -103,7 +103,18 @@ def _wrap(holder: Any, key: Any, _: Any, rng: Random) -> None:
     holder[key] = rng.choice(([holder[key]], {"a": holder[key]}, str(holder[key])[:1000]))
 
 
-_ACTIONS = (_replace, _replace, _replace_alike, _replace_alike, _replace_alike, _drop, _repeat, _rename, _graft, _wrap)
+_ACTIONS = (
+    _replace,
+    _replace,
+    _replace_alike,
+    _replace_alike,
+    _replace_alike,
+    _drop,
+    _repeat,
+    _rename,
+    _graft,
+    _wrap,
+)
 
 
 def changed_text(text: str, rng: Random) -> str:
@@ -126,11 +137,28 @@ def changed_bytes(raw: bytes, rng: Random) -> bytes:
              raw[:end] + raw[at:], b"\xef\xbb\xbf" + raw, raw + b"\0", raw[:at] + rng.choice(_TOKENS) + raw[at:])
         )  # fmt: skip
     if rng.random() < 0.03:
-        return rng.choice((b"", b"\0" * 64, raw.decode("utf-8", "replace").encode("utf-16"), b"\x1f\x8b" + raw))
+        return rng.choice(
+            (b"", b"\0" * 64, raw.decode("utf-8", "replace").encode("utf-16"), b"\x1f\x8b" + raw)
+        )
     return raw
 
 
-_TOKENS = (b"{", b"}", b"[", b"]", b",", b'"', b"\\", b"\\u0000", b"\\ud800", b"null", b"1e999", b"NaN", b"\n", b"-0")
+_TOKENS = (
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b'"',
+    b"\\",
+    b"\\u0000",
+    b"\\ud800",
+    b"null",
+    b"1e999",
+    b"NaN",
+    b"\n",
+    b"-0",
+)
 
 
 def changed_json(value: Any, rng: Random) -> bytes:
@@ -145,7 +173,9 @@ def changed_lines(lines: list[Any], rng: Random) -> bytes:
     lines = list(lines)
     for _ in range(rng.choice((0, 1, 1, 2))):
         at = rng.randrange(len(lines))
-        lines = rng.choice((lines[:at] + lines[at + 1 :], [*lines, lines[at]], lines[:at], lines[::-1])) or lines
+        lines = (
+            rng.choice((lines[:at] + lines[at + 1 :], [*lines, lines[at]], lines[:at], lines[::-1])) or lines
+        )
     raws = [as_json(changed_value(line, rng) if rng.random() < 0.3 else line) for line in lines]
     raw = b"\n".join(raws) + b"\n"
     return changed_bytes(raw, rng) if rng.random() < 0.15 else raw

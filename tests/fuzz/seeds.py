@@ -12,7 +12,14 @@ _GPU = {
     "pcie_generation": 5, "pcie_width": 16, "pcie_max_generation": 5, "pcie_max_width": 16,
 }  # fmt: skip
 _MOMENT = {"host": "box", "load_average": [0.9, 0.3], "affinity": [0, 1], "cpu_clock_mhz": 2100, "gpu": _GPU}
-_LOAD = {"cpus": 2, "foreign_cpus": 0.01, "stolen_cpus": 0.0, "lost_cpus": 0.0, "load_average": 1.0, "programs": []}
+_LOAD = {
+    "cpus": 2,
+    "foreign_cpus": 0.01,
+    "stolen_cpus": 0.0,
+    "lost_cpus": 0.0,
+    "load_average": 1.0,
+    "programs": [],
+}
 _LOOK = {"load": _LOAD, "threads": 2, "one_thread_s": 1.0, "all_threads_s": 1.0, "spins": False}
 _STATE = {
     "start": _MOMENT, "end": _MOMENT, "canary": {"cpu": _CANARY, "cuda": _CANARY}, "look": _LOOK, "loads": [_LOAD],
@@ -54,7 +61,12 @@ def run_file(slow: float = 1.0, when: str = "2026-01-02T03:04:05+00:00", **break
         for phase in ("train", "forward")
         for device, tf32, scale in (("cpu", False, 0.003), ("cuda", False, 0.001), ("cuda", True, 0.0005))
     ]  # fmt: skip
-    made = run(timed, [outcome(device="cuda", batch_size=4096), outcome("failed", "why")], copy.deepcopy(MACHINE), when)
+    made = run(
+        timed,
+        [outcome(device="cuda", batch_size=4096), outcome("failed", "why")],
+        copy.deepcopy(MACHINE),
+        when,
+    )
     made["commit_info"] |= {"branch": "main", "project": "x"}
     made["breakeven"] |= {
         "command": "pytest bench", "complete": True, "processes": [_PROCESS, _PROCESS], "settings": {"amp": "off"},
@@ -78,12 +90,25 @@ def plain_file() -> dict[str, Any]:
 
 
 def _identity(phase: str) -> dict[str, Any]:
-    return {"schema": 1, "workload": "mlp", "phase": phase, "device": "cpu", "batch_size": 1, "axes": {"width": 4}}
+    return {
+        "schema": 1,
+        "workload": "mlp",
+        "phase": phase,
+        "device": "cpu",
+        "batch_size": 1,
+        "axes": {"width": 4},
+    }
 
 
 def journal_lines() -> list[dict[str, Any]]:
     """Return the journal of a run of two processes, of which the second died."""
-    ended = {"kind": "end", "outcome": "timed", "seconds": 1.0, "step_s": 0.1, "data": [0.1, 0.2, 0.3, 0.2, 0.1, 0.2]}
+    ended = {
+        "kind": "end",
+        "outcome": "timed",
+        "seconds": 1.0,
+        "step_s": 0.1,
+        "data": [0.1, 0.2, 0.3, 0.2, 0.1, 0.2],
+    }
     names = {phase: f"bench_x.py::bench_mlp[{phase}]" for phase in ("train", "forward")}
     cases = {name: _identity(phase) for phase, name in names.items()}
     extra = {"flags": ["noisy"], "evidence": {"noisy": {"a": 1}}, "warmup_rounds": 2, "half_width": 0.1}

@@ -3,7 +3,9 @@
 import math
 import re
 
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]")
+CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]"
+)
 """What no output may contain: control characters, directions of text, and breaks that are not a newline."""
 
 WORKFLOW_COMMAND = re.compile(r"^\s*(::|##\[)", re.MULTILINE)
