@@ -10,10 +10,11 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import partial
 
 from breakeven.commands import COMMANDS
 from breakeven.commands.base import INTERRUPTED, OK, UNUSABLE, Parser, version
-from breakeven.errors import BreakevenError, UsageError
+from breakeven.errors import UNFORESEEN, BreakevenError, unforeseen_text
 from breakeven.format import capital, one_line
 
 BROKEN_PIPE = 141
@@ -47,6 +48,7 @@ exit codes:
   2    bad usage, unreadable input, or a command that failed
   3    nothing could be judged (nothing was timed, too few runs, machines that
        differ), what --fail-on lists, or a machine that is not fit for timing
+  70   an error of breakeven itself; please report it
   130  interrupted
 
 `breakeven COMMAND --help` explains each command.
@@ -69,23 +71,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # an ASCII pipe gets \xb5, not a traceback
-    parser = _parser()
+    arguments = argparse.Namespace(traceback=False)
     try:
-        arguments = parser.parse_args(argv)
-    except SystemExit:  # argparse has printed help or the version
-        return OK
-    except UsageError as error:
-        _print_error(error)
-        return error.exit_code
-    if arguments.run is None:
-        parser.print_help(sys.stderr)
-        return UNUSABLE
-    try:
-        code: int = arguments.run(arguments)
+        arguments = _arguments(argv)
+        code: int = OK if arguments is None else arguments.run(arguments)
         sys.stdout.flush()
     except BreakevenError as error:
-        if arguments.traceback:
-            traceback.print_exc()
+        _print_traceback(arguments)
         _print_error(error)
         return error.exit_code
     except KeyboardInterrupt:
@@ -95,10 +87,46 @@ def main(argv: Sequence[str] | None = None) -> int:
         _discard_output()
         return BROKEN_PIPE
     except OSError as error:
+        _print_traceback(arguments)
         _discard_output()
-        _print_error(f"the output cannot be written ({error}); free some space")
+        what = "the output" if error.filename is None else error.filename
+        _print_error(f"{what} cannot be written ({error.strerror or error}); free some space")
         return UNUSABLE
+    except MemoryError:
+        _print_traceback(arguments)
+        _print_error("out of memory; give fewer or smaller files, or use a machine with more memory")
+        return UNUSABLE
+    except Exception as error:  # a traceback would exit with 1, which means a regression
+        _print_traceback(arguments)
+        _print_error(f"{unforeseen_text(error)}, with the command and its input (--traceback shows more)")
+        return UNFORESEEN
     return code
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace | None:
+    """Return the parsed arguments; None where argparse has printed the help or the version.
+
+    Raises:
+        UsageError: an argument is invalid, or there is none.
+    """
+    parser = _parser()
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit:
+        return None
+    if arguments.run is None:
+        arguments.run = partial(_print_help, parser)
+    return arguments
+
+
+def _print_help(parser: argparse.ArgumentParser, _: argparse.Namespace) -> int:
+    parser.print_help(sys.stderr)
+    return UNUSABLE
+
+
+def _print_traceback(arguments: argparse.Namespace | None) -> None:
+    if arguments is not None and arguments.traceback:
+        traceback.print_exc()
 
 
 def _print_error(problem: object) -> None:

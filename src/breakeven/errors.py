@@ -13,10 +13,47 @@
     ├── DifferentMachinesError  runs of different machines cannot be compared (exit code 3)
     └── SeparateRunsError       run files are not parts of one run, and cannot be merged (exit code 3)
 
-``exit_code`` is the exit code of the ``breakeven`` command when the error reaches it.
+``exit_code`` is the exit code of the ``breakeven`` command when the error reaches it. Any other exception is
+an error of breakeven itself, which `unforeseen_text` reports.
 """
 
 from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+UNFORESEEN = 70
+"""The exit code of an error of breakeven itself (sysexits.h's "internal software error")."""
+
+_PACKAGE = Path(__file__).parent
+_CALLERS = ("pluggy", "_pytest")
+
+
+def unforeseen_text(error: BaseException) -> str:
+    """Return one line about an error of breakeven itself: what it is, where it is, and where to report it."""
+    text = " ".join(str(error).split()) or "no message"
+    place = _place(error)
+    where = "" if place is None else f" ({place})"
+    return (
+        f"an error of breakeven itself: {type(error).__name__}: {text[:300]}{where}; please report it to "
+        "breakeven's issue tracker"
+    )
+
+
+def is_own(error: BaseException) -> bool:
+    """Return whether breakeven raised an error, or a library that it called, and not code that pytest called."""
+    return _place(error) is not None
+
+
+def _place(error: BaseException) -> str | None:
+    """Return the innermost line of breakeven before any of pytest's."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if file.is_relative_to(_PACKAGE):
+            return f"{file.relative_to(_PACKAGE.parent).as_posix()}:{frame.lineno}"
+        if any(name in file.parts for name in _CALLERS):
+            return None
+    return None
 
 
 class BreakevenError(Exception):

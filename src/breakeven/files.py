@@ -1,11 +1,59 @@
-"""Atomic writes: a file is either unchanged or complete, never in between."""
+"""Atomic writes, and reads that end: a file is either unchanged or complete, a pipe or a device is bounded."""
 
 from __future__ import annotations
 
 import errno
 import os
+import select
+import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
+
+MAX_SILENT_S: Final = 60.0
+"""How long a pipe may send nothing."""
+
+_PART = 1 << 20
+
+
+def read_file(path: str | os.PathLike[str], max_bytes: int) -> bytes:
+    """Return the content of a file, or what a pipe sends until it is closed; a device is refused.
+
+    A pipe without a writer is empty.
+
+    Raises:
+        OSError: it cannot be read, is a device, has more than `max_bytes`, or is a silent pipe.
+        ValueError: the path contains NUL.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # else a pipe without a writer blocks
+    with open(handle, "rb", buffering=0) as file:  # noqa: PTH123 - of a handle
+        state = os.fstat(handle)
+        if stat.S_ISDIR(state.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if stat.S_ISCHR(state.st_mode) or stat.S_ISBLK(state.st_mode):
+            raise OSError(errno.EINVAL, "it is a device, not a file")
+        is_regular = stat.S_ISREG(state.st_mode)
+        if is_regular and state.st_size > max_bytes:
+            raise _too_large(max_bytes)
+        parts, left = [], max_bytes
+        # A file is read in one part; one of /proc has no size.
+        size = state.st_size + 1 if is_regular and state.st_size else _PART
+        while left >= 0:
+            part = file.read(min(size, left + 1))
+            if part is None:  # the pipe has a writer, which has sent nothing yet
+                if not select.select([handle], [], [], MAX_SILENT_S)[0]:
+                    raise OSError(errno.ETIMEDOUT, f"the pipe sent nothing for {MAX_SILENT_S:.0f} s")
+                continue
+            if not part:
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+            parts.append(part)
+            left -= len(part)
+            size = _PART
+    raise _too_large(max_bytes)
+
+
+def _too_large(max_bytes: int) -> OSError:
+    return OSError(errno.EFBIG, f"it has more than {max_bytes:,} bytes")
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -18,8 +18,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from breakeven.errors import RunFileError, UsageError
-from breakeven.files import write_whole
+from breakeven.files import read_file, write_whole
 from breakeven.format import one_line, plural
+from breakeven.runs.json_files import MAX_BYTES, convert, parsed
 from breakeven.runs.reader import read_run
 from breakeven.runs.schema import Run
 
@@ -136,7 +137,7 @@ class Workspace:
     def write(self, name: str, text: str) -> Path:
         """Write a file next to the runs and return its path."""
         with self.writing():
-            write_whole(self.path / name, text.encode("utf-8", "surrogateescape"))
+            write_whole(self.path / name, text.encode("utf-8", "surrogatepass"))
         return self.path / name
 
     @contextmanager
@@ -206,8 +207,8 @@ def load_plan(path: Path) -> ExperimentPlan | None:
                 f"{path} is not empty ({one_line(', '.join(other), 60)}) and has no {PLAN}; {_CHOOSE_ANOTHER}"
             )
         return None
-    with suppress(OSError, ValueError, RecursionError):  # msgspec's errors and JSON's are ValueErrors
-        return msgspec.convert(json.loads(plan.read_text("utf-8-sig")), ExperimentPlan)
+    with suppress(OSError, ValueError):  # msgspec's errors and JSON's are ValueErrors
+        return convert(parsed(read_file(plan, MAX_BYTES)), ExperimentPlan)
     raise UsageError(f"{plan} is damaged, or not a plan of this version of breakeven; {_CHOOSE_ANOTHER}")
 
 

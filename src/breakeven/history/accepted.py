@@ -26,7 +26,7 @@ from breakeven.errors import UsageError
 from breakeven.format import one_line
 from breakeven.history.query import StoredRun
 from breakeven.history.storage import Location, StoredFile, open_storage
-from breakeven.runs.json_files import Place, mapping, moment_of
+from breakeven.runs.json_files import DepthError, Place, mapping, moment_of, parsed
 
 FILE = "accepted.json"
 """The name of the file in a store."""
@@ -163,8 +163,10 @@ def read_accepted(path: str | os.PathLike[str] | StoredFile) -> tuple[Acceptance
 
 def _decoded(raw: bytes, place: Place) -> tuple[Acceptance, ...]:
     try:
-        content = json.loads(raw)
-    except (ValueError, RecursionError) as error:
+        content = parsed(raw)
+    except DepthError as error:
+        place.refuse(str(error), _REMEDY)
+    except ValueError as error:
         place.refuse(f"is not JSON ({one_line(error)})", _REMEDY)
     listed, schema = mapping(content).get("accepted"), mapping(content).get("schema")
     if type(schema) is int:

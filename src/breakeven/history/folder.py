@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from breakeven.errors import StorageError, StoreError
-from breakeven.files import write_whole
+from breakeven.files import read_file, write_whole
 from breakeven.format import one_line
 from breakeven.history.database import reason_of
 
@@ -18,6 +18,9 @@ CLASS_PREFIX = "class="
 SUFFIX = ".parquet"
 
 _RUN_FILE = re.compile(rf"{CLASS_PREFIX}[^/]*/[^./][^/]*{re.escape(SUFFIX)}")
+
+MAX_BYTES = 1 << 26
+"""The size of the largest file of accepted changes that is read."""
 
 CREATE = "create one with `breakeven history add RUN.json --store"
 
@@ -77,7 +80,7 @@ class Folder:
             OSError: it cannot be read.
         """
         try:
-            return Path(self.path, name).read_bytes()
+            return read_file(Path(self.path, name), MAX_BYTES)
         except FileNotFoundError:
             return None
 

@@ -8,7 +8,6 @@ the median of each. A file that is added or removed while the store is read is l
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -25,9 +24,9 @@ from breakeven.grouping import grouped
 from breakeven.history.database import connection, literal, reason_of
 from breakeven.history.storage import Location, open_storage
 from breakeven.history.store import STORE_SCHEMA
-from breakeven.runs.json_files import mapping
+from breakeven.runs.json_files import MAX_AMOUNT, mapping, parsed
 from breakeven.runs.machine import Machine, classes_of
-from breakeven.runs.schema import waits_without_steps
+from breakeven.runs.schema import MAX_TIME_S, waits_without_steps
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -35,6 +34,26 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 RUN_ID_DIGITS = 12
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MIN_MOMENT_US, _MAX_MOMENT_US = (
+    (datetime.datetime(year, 1, 2, tzinfo=datetime.UTC) - _EPOCH) // datetime.timedelta(microseconds=1)
+    for year in (1, 9999)
+)
+"""What a date can hold, in every time zone."""
+
+_UNSOUND = -1
+"""Marks the numbers of a case that cannot be what was measured."""
+
+# The types of what is read; in a file that `history add` did not write, others may be converted to them.
+_TYPES = {
+    "schema": "INTEGER", "digest": "VARCHAR", "datetime": "TIMESTAMP", "commit": "VARCHAR",
+    "branch": "VARCHAR", "dirty": "BOOLEAN", "class_id": "VARCHAR", "label": "VARCHAR", "facts": "VARCHAR",
+    "case": "VARCHAR", "workload": "VARCHAR", "phase": "VARCHAR", "device": "VARCHAR",
+    "batch_size": "BIGINT", "axes": "VARCHAR", "times_s": "DOUBLE[]", "median_s": "DOUBLE",
+    "peak_memory_bytes": "DOUBLE", "steps": "DOUBLE", "processes": "BIGINT[]", "outcome": "VARCHAR",
+}  # fmt: skip
+_TYPES_FOUND = "[" + ", ".join(f'typeof("{name}")' for name in _TYPES) + "]"  # known without reading a value
 
 # Files of version 1 have no columns for `steps` and `processes`.
 _SOURCE = """(
@@ -50,6 +69,17 @@ _MEDIAN_S = """
     ]) END
 """
 
+# What `history add` takes from a run file.
+_IS_SOUND = f"""
+    ifnull(batch_size >= 1, true)
+    AND ifnull(len(times_s) = list_count(times_s) AND list_min(times_s) >= 0
+        AND list_max(times_s) <= {MAX_TIME_S}, true)
+    AND ifnull(list_sum(processes) = len(times_s) AND list_min(processes) >= 0, true)
+    AND ifnull(median_s BETWEEN 0 AND {MAX_TIME_S}, true)
+    AND ifnull(peak_memory_bytes BETWEEN 0 AND {MAX_AMOUNT}, true)
+    AND ifnull(steps BETWEEN 0 AND {MAX_AMOUNT}, true)
+"""
+
 # One list of numbers per case instead of a row per case and run, since half a million rows of text would take
 # most of the time. All numbers go into one list, so that those of one run stay together.
 _CASES = f"""
@@ -60,7 +90,8 @@ SELECT class_id, "case", any_value(workload) AS workload, any_value(phase) AS ph
         coalesce({_MEDIAN_S}, median_s, 'nan'),
         coalesce(peak_memory_bytes, 'nan'),
         coalesce(steps, 'nan'),
-        CASE outcome WHEN 'oom' THEN 2 ELSE (outcome IS NOT NULL)::INTEGER END::DOUBLE
+        CASE WHEN NOT ({_IS_SOUND}) THEN {_UNSOUND} WHEN outcome = 'oom' THEN 2
+            ELSE (outcome IS NOT NULL)::INTEGER END::DOUBLE
     ])) AS numbers
 FROM {_SOURCE} GROUP BY class_id, "case" ORDER BY class_id, "case"
 """
@@ -71,7 +102,9 @@ _RUNS = f"""
 SELECT file_index, max("schema") AS "schema", any_value(digest) AS digest,
     epoch_us(any_value("datetime"::TIMESTAMP)) AS moment, any_value("commit") AS "commit",
     any_value(branch) AS branch, any_value(dirty) AS dirty, any_value(class_id) AS class_id,
-    any_value(label) AS label, any_value(facts) AS facts, count("case") AS cases
+    any_value(label) AS label, any_value(facts) AS facts, any_value({_TYPES_FOUND}) AS types,
+    count("case") = count(*) AND min(digest) = max(digest) AND min(class_id) = max(class_id)
+        AND min("datetime") = max("datetime") AND isfinite(min("datetime")) AS is_one_run
 FROM {_SOURCE} GROUP BY file_index ORDER BY file_index
 """
 
@@ -183,7 +216,7 @@ def _archive(
     rows = _rows(database, _RUNS, values)
     if len(rows) < len(files) or any(map(_problem_of_row, rows)):
         raise _UnusableFile
-    cases = database.execute(_CASES, values).fetchnumpy()
+    cases = _sound_cases(database, values)
     runs = [_run(row) for row in rows]
     kept = _kept(runs, branch)
     classes = classes_of(_machine(rows[i]) for i in kept)
@@ -200,6 +233,13 @@ def _archive(
         tuple(damaged),
         tuple(sorted({run.branch for run in runs} - {""})),
     )
+
+
+def _sound_cases(database: DuckDBPyConnection, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    cases: Mapping[str, Any] = database.execute(_CASES, values).fetchnumpy()
+    if any(_UNSOUND in numbers[_NUMBERS - 1 :: _NUMBERS] for numbers in cases["numbers"]):
+        raise _UnusableFile
+    return cases
 
 
 def _tracks(
@@ -222,10 +262,9 @@ def _kept(runs: Sequence[StoredRun], branch: str | None) -> list[int]:
 
 
 def _run(row: Mapping[str, Any]) -> StoredRun:
-    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
     return StoredRun(
         digest=row["digest"],
-        moment=epoch + datetime.timedelta(microseconds=int(row["moment"])),
+        moment=_EPOCH + datetime.timedelta(microseconds=int(row["moment"])),
         commit=row["commit"] or "",
         branch=row["branch"] or "",
         dirty=row["dirty"],
@@ -236,7 +275,7 @@ def _run(row: Mapping[str, Any]) -> StoredRun:
 
 def _machine(row: Mapping[str, Any]) -> Machine:
     try:
-        facts = mapping(json.loads(row["facts"] or "{}"))
+        facts = mapping(parsed((row["facts"] or "{}").encode()))
     except ValueError:  # another program may have written the file
         facts = {}
     return Machine(row["label"] or row["class_id"], row["class_id"], facts)
@@ -275,7 +314,7 @@ def _unlike_the_newest(key: CaseKey | None, time_s: Array, steps: Array) -> NDAr
 def _key(row: Mapping[str, Any]) -> CaseKey | None:
     workload, phase, device, axes = (row[name] or "" for name in ("workload", "phase", "device", "axes"))
     try:
-        values = dict(json.loads(axes or "{}"))
+        values = dict(parsed((axes or "{}").encode()))
         return CaseKey.of(workload, int(row["batch_size"]), phase, device, values, row["class_id"])
     except (UsageError, ValueError, TypeError):  # another program may have written the file
         return None
@@ -297,8 +336,8 @@ def _problem(database: DuckDBPyConnection, path: Path) -> str | None:
     try:
         values = {"files": [literal(path)]}
         rows = _rows(database, _RUNS, values)
-        database.execute(_CASES, values).fetchnumpy()
-    except duckdb.BinderException:
+        _sound_cases(database, values)
+    except (duckdb.BinderException, _UnusableFile):
         return _FOREIGN
     except duckdb.Error as error:
         return f"it is damaged ({reason_of(error)}); delete it and add its run again" if path.exists() else ""
@@ -307,8 +346,11 @@ def _problem(database: DuckDBPyConnection, path: Path) -> str | None:
 
 def _problem_of_row(row: Mapping[str, Any]) -> str | None:
     """Return why a readable file cannot be used, None if it can."""
-    if (row["schema"] or 0) > STORE_SCHEMA:
-        newer = f"schema {row['schema']}, this one reads {STORE_SCHEMA}"
+    schema = row["schema"]
+    if type(schema) is int and schema > STORE_SCHEMA:
+        newer = f"schema {schema}, this one reads {STORE_SCHEMA}"
         return f"a newer breakeven wrote it ({newer}); upgrade breakeven"
-    known = all(row[key] for key in ("schema", "digest", "class_id", "cases")) and row["moment"] is not None
-    return None if known else _FOREIGN
+    if row["types"] != list(_TYPES.values()) or schema != STORE_SCHEMA or not row["is_one_run"]:
+        return _FOREIGN
+    is_dated = _MIN_MOMENT_US <= row["moment"] <= _MAX_MOMENT_US
+    return None if is_dated and row["digest"] and row["class_id"] else _FOREIGN

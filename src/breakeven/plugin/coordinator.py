@@ -14,7 +14,7 @@ import pytest
 
 from breakeven.case import OutcomeKind
 from breakeven.device_names import processes_of
-from breakeven.errors import UsageError
+from breakeven.errors import UNFORESEEN, UsageError
 from breakeven.format import duration, joined, one_line
 from breakeven.measure.group import Failure
 from breakeven.measure.users_code import is_users
@@ -173,7 +173,7 @@ class Coordinator:
         if begun is not None:
             return True
         if ProcessEnded in self._seen and self._journal.left(share):
-            if code == pytest.ExitCode.INTERNAL_ERROR:
+            if code in (pytest.ExitCode.INTERNAL_ERROR, UNFORESEEN):
                 raise UsageError(
                     f"{_name(share)} ended with an error of pytest or a plugin "
                     f"({running.last_line()}); what it has measured is in {self._journal.path}"

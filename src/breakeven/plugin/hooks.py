@@ -33,6 +33,7 @@ from breakeven.plugin.selection import Selection, read_selection
 from breakeven.plugin.sharding import empty_text, keep_shard
 from breakeven.plugin.surroundings import is_xdist_worker, refusal, report_refusal, reported_refusal
 from breakeven.plugin.sweeps import is_swept, sweeps_of
+from breakeven.plugin.unforeseen import UnforeseenErrors
 
 if TYPE_CHECKING:
     from breakeven.plugin.session import BenchmarkSession
@@ -99,8 +100,9 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark."""
+    """Register the mark, and the plugin around all others."""
     config.addinivalue_line("markers", MARKER)
+    config.pluginmanager.register(UnforeseenErrors(), "breakeven_unforeseen_errors")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from breakeven.device_names import processes_of
 from breakeven.errors import BreakevenError, UsageError
 from breakeven.format import one_line
 from breakeven.phases import find_phase
-from breakeven.runs.json_files import Place
+from breakeven.runs.json_files import MAX_DEPTH, Place, is_deeper, parsed
 
 TIMED = "timed"
 """The outcome of a case with rounds."""
@@ -276,10 +277,12 @@ def read_journal(path: str | os.PathLike[str]) -> Journal:
     """
     place = Place(os.fspath(path))
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a device may have a line without end
+            place.refuse("cannot be read (it is not a file)", _REMEDY)
         with Path(path).open("rb") as file:
             first = file.readline()
-    except OSError as error:
-        place.refuse(f"cannot be read ({one_line(error.strerror or error)})", _REMEDY)
+    except (OSError, ValueError) as error:  # the second: a path with NUL
+        place.refuse(f"cannot be read ({one_line(getattr(error, 'strerror', None) or error)})", _REMEDY)
     run = _decoded(first) if first.endswith(b"\n") else None
     if not isinstance(run, RunStarted):
         place.refuse("is not the journal of a run: its first line does not describe one", _REMEDY)
@@ -399,10 +402,13 @@ def _shard_text(run: RunStarted) -> str:
 
 def _decoded(raw: bytes) -> Line | None:
     try:
-        return _decode(raw)
+        line = _decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        pass
+        line = None
+    else:
+        if not any(is_deeper(value, MAX_DEPTH) for value in msgspec.structs.astuple(line)):
+            return line
     try:
-        return _convert(json.loads(raw))
-    except (ValueError, RecursionError):  # msgspec's and json's errors are of the first kind
+        return _convert(parsed(raw))
+    except ValueError:  # msgspec's and json's errors are of this kind
         return None

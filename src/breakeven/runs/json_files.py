@@ -16,9 +16,16 @@ import msgspec
 
 from breakeven.case import SCHEMA
 from breakeven.errors import NewerSchemaError, RunFileError
+from breakeven.files import read_file
 from breakeven.format import one_line
 
-_MAX_AMOUNT = 1e30
+MIN_AMOUNT, MAX_AMOUNT = 1e-30, 1e30
+
+MAX_DEPTH = 64
+"""How deep the values of a file may be nested; what breakeven writes has at most ten levels."""
+
+MAX_BYTES = 1 << 31
+"""The size of the largest run file that is read, which would take several times as much memory."""
 
 MEASURE_AGAIN = "measure again with `pytest bench --benchmark-json=FILE`"
 JOURNAL = ".journal"
@@ -26,6 +33,7 @@ JOURNAL = ".journal"
 
 NOT_OURS = "give a file that --benchmark-json wrote"
 
+_NESTED = frozenset({dict, list})
 _Decoded = TypeVar("_Decoded")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
@@ -123,7 +131,7 @@ def load_json(path: str) -> Any:
     """
     place = Place(path)
     try:
-        raw = Path(path).read_bytes()
+        raw = read_file(path, MAX_BYTES)
     except FileNotFoundError:
         journal = journal_of(path)
         if os.path.exists(journal):  # noqa: PTH110 - which accepts a name that is too long
@@ -133,28 +141,68 @@ def load_json(path: str) -> Any:
     except IsADirectoryError:
         place.refuse("is a directory", "give the run files in it, such as DIR/*.json")
     except (OSError, ValueError) as error:
-        place.refuse(f"cannot be read ({one_line(error)})", "give the path of a readable run file")
+        reason = getattr(error, "strerror", None) or error
+        place.refuse(f"cannot be read ({one_line(reason)})", "give the path of a readable run file")
     if not raw.strip():
         place.refuse("is empty", f"the measuring run was probably stopped; {MEASURE_AGAIN}")
     try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return _parse_slowly(raw, place)  # json accepts NaN, and reports where a file is broken
-
-
-def _parse_slowly(raw: bytes, place: Place) -> Any:
-    try:
-        return json.loads(raw.decode("utf-8-sig"))
+        return parsed(raw)
+    except DepthError as error:
+        place.refuse(str(error), NOT_OURS)
     except UnicodeDecodeError:
         place.refuse("is not JSON (not UTF-8 text)", NOT_OURS)
-    except RecursionError:
-        place.refuse("is nested too deeply for a run file", NOT_OURS)
     except json.JSONDecodeError as error:
         if raw.lstrip()[:1] == b"{" and (error.pos >= len(error.doc.rstrip()) or "Untermin" in error.msg):
             place.refuse(f"is cut off in line {error.lineno}", f"the run did not finish; {MEASURE_AGAIN}")
         place.refuse(f"is not JSON ({error})", NOT_OURS)
     except ValueError as error:
         place.refuse(f"is not JSON ({one_line(error)})", NOT_OURS)
+
+
+class DepthError(ValueError):
+    """The values of a JSON text are nested more than `MAX_DEPTH` deep."""
+
+    def __init__(self) -> None:
+        super().__init__(f"is nested too deeply, more than {MAX_DEPTH} levels")
+
+
+def parsed(raw: bytes) -> Any:
+    """Return the value of JSON text, which may begin with a byte order mark and contain NaN.
+
+    Code that visits every value of a file may call itself for each level, since there are at most
+    `MAX_DEPTH`.
+
+    Raises:
+        ValueError: it is not JSON, not UTF-8, or nested too deeply (`DepthError`).
+    """
+    try:
+        value = _loads(raw)
+    except RecursionError:
+        raise DepthError from None
+    if is_deeper(value, MAX_DEPTH):
+        raise DepthError
+    return value
+
+
+def _loads(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError:  # json accepts NaN, and reports where a file is broken
+        return json.loads(raw.decode("utf-8-sig"))
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Return whether a parsed value has more levels of lists and objects than this.
+
+    >>> is_deeper([{"a": 1}], 2), is_deeper([{"a": []}], 2), is_deeper(1, 0)
+    (False, True, False)
+    """
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    if levels and _NESTED.isdisjoint(map(type, inside)):  # the usual case of a million numbers
+        return False
+    return not levels or any(is_deeper(one, levels - 1) for one in inside)
 
 
 def _inside(value: Any, name: str, index: str) -> Any:
@@ -170,12 +218,12 @@ def _shown(value: Any) -> str:
 
 
 def is_amount(value: Any) -> bool:
-    """Return whether a value from a file is a finite number of at least 0.
+    """Return whether a value from a file is 0, or a positive number whose square a float can hold.
 
-    >>> [is_amount(value) for value in (0, 1.5, -1, True, "1", float("inf"), 10**400, None)]
-    [True, True, False, False, False, False, False, False]
+    >>> [is_amount(value) for value in (0, 1.5, -1, True, "1", float("inf"), 10**400, 1e-300, None)]
+    [True, True, False, False, False, False, False, False, False]
     """
-    return type(value) in (int, float) and 0 <= value <= _MAX_AMOUNT
+    return type(value) in (int, float) and (value == 0 or MIN_AMOUNT <= value <= MAX_AMOUNT)
 
 
 def encoded(value: Any, *, is_sorted: bool = False) -> bytes:

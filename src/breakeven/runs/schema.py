@@ -34,7 +34,11 @@ REQUIRED = ("schema", "workload", "phase", "device", "batch_size", "axes")
 """The keys of ``extra_info`` that identify breakeven's benchmarks."""
 
 _MIN_OURS = 3  # required keys that make a benchmark ours; a plain test may well record its own `device`
-_MAX_TIME_S = 1e9  # thirty years; larger numbers are not times, and would overflow in sums
+MIN_TIME_S, MAX_TIME_S = 1e-15, 1e9
+"""The times that a round may take, unless it was too short for the clock and has 0. Other numbers are not
+times (a femtosecond, thirty years), and would overflow in ratios and sums."""
+
+_NO_TIME = f"is not the time of a round (seconds: 0, or from {MIN_TIME_S:g} to {MAX_TIME_S:g})"
 _MAX_BATCH = 2**53  # floats, in which batch sizes are interpolated, count by ones up to here
 _NO_ROUNDS: NDArray[np.float64] = np.empty(0)
 
@@ -421,24 +425,21 @@ def _timing(
         here.at("stats.data").refuse(
             "is missing", "a report needs every round: measure with --benchmark-save-data"
         )
-    if not is_amount(stats.get("median")):
+    median_s = stats.get("median")
+    if not is_amount(median_s) or not (median_s == 0 or MIN_TIME_S <= median_s <= MAX_TIME_S):
         here.at("stats.median").refuse(
-            f"{one_line(repr(stats.get('median')), 40)} is not a time in seconds, and `data` is missing",
-            MEASURE_AGAIN,
+            f"{one_line(repr(median_s), 40)} {_NO_TIME}, and `data` is missing", MEASURE_AGAIN
         )
-    return _NO_ROUNDS, float(stats["median"])
+    return _NO_ROUNDS, float(median_s)
 
 
 def _times(data: Any, here: Place) -> NDArray[np.float64]:
     if data == []:
         here.refuse("is empty", f"the case was not timed; {MEASURE_AGAIN}")
     times = np.array(here.decode(data, list[float]), dtype=float)
-    wrong = np.flatnonzero(~((times >= 0) & (times <= _MAX_TIME_S)))
+    wrong = np.flatnonzero(~((times == 0) | ((times >= MIN_TIME_S) & (times <= MAX_TIME_S))))
     if len(wrong):
-        here.at(f"[{wrong[0]}]").refuse(
-            f"{times[wrong[0]]} is not the time of a round (seconds, from 0 to 1e9)",
-            MEASURE_AGAIN,
-        )
+        here.at(f"[{wrong[0]}]").refuse(f"{times[wrong[0]]} {_NO_TIME}", MEASURE_AGAIN)
     return times
 
 
