@@ -21,8 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from fuzz.campaign import COMMANDS, READERS, SETS, Campaign
 from fuzz.attempts import Kind, Limits
+from fuzz.campaign import COMMANDS, READERS, SETS, Campaign
 
 LOG = "log.txt"
 """A line for each input: its number, target, answer and problem; the last one is cut if the process died."""
@@ -161,9 +161,8 @@ def _text(name: str, total: Totals, given: argparse.Namespace) -> str:
         lines.append(f"  FOUND {count:,} times: {given.output / name / 'findings' / slug}")
         other = READERS if name == COMMANDS else COMMANDS
         only = f" --only {given.only!r}" if given.only else ""
-        lines.append(
-            f"    repeat: python tests/fuzz --seed {given.seed} --{other} 0 --number {total.first[slug]}{only}"
-        )
+        which = f"--seed {given.seed} --{other} 0 --number {total.first[slug]}{only}"
+        lines.append(f"    repeat: python tests/fuzz {which}")
     return "\n".join(lines)
 
 

@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """An unsound answer: `cause` is the same for inputs that fail for the same reason, `details` are for a person."""
+    """An unsound answer: `cause` is that of all inputs that fail alike, `details` are for a person."""
 
     kind: Kind
     cause: str
@@ -130,7 +130,7 @@ def _used_bytes() -> int:
 
 
 def first_found(*names: str) -> Any:
-    """Return the first of these that the installed breakeven has, as ``module:attribute``; None if it has none."""
+    """Return the first of these, ``module:attribute``, that the installed breakeven has; None for none."""
     from importlib import import_module
 
     for name in names:

@@ -53,15 +53,15 @@ class Campaign:
         self._kept: Counter[str] = Counter()
 
     def prepare(self, number: int) -> tuple[Target, Attempt]:
-        """Write an input into an empty working directory."""
+        """Write the input of a number into an empty working directory."""
+        return self.prepared(Random(f"{self._seed} {number}"))
+
+    def prepared(self, rng: Random) -> tuple[Target, Attempt]:
+        """Choose a target, and write an input for it into an empty working directory."""
         os.chdir(self._here.parent)
         shutil.rmtree(self._here, ignore_errors=True)
         self._here.mkdir()
         os.chdir(self._here)
-        return self.choose(Random(f"{self._seed} {number}"))
-
-    def choose(self, rng: Random) -> tuple[Target, Attempt]:
-        """Choose a target and an input for it."""
         target = rng.choices(self.targets, [one.weight for one in self.targets])[0]
         return target, target.prepare(rng)
 

@@ -137,12 +137,14 @@ def _target(scenario: Scenario, files: Files) -> Target:
 
 
 def _act(words: Sequence[str], variables: Mapping[str, str]) -> Answer:
-    before = set(os.listdir(".."))
+    before = set(Path("..").iterdir())
     with _environment({**variables, "GITHUB_STEP_SUMMARY": "summary.md"}):
         answer = checked(words, run_command(words))
-    outside = set(os.listdir("..")) - before
+    outside = set(Path("..").iterdir()) - before
     if outside:
-        return unsound(Kind.PATH, f"{words[0]} writes outside of its directory", str(sorted(outside)))
+        return unsound(
+            Kind.PATH, f"{words[0]} writes outside of its directory", str(sorted(map(str, outside)))
+        )
     return answer
 
 

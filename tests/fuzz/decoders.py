@@ -17,7 +17,7 @@ from typing import Any
 from fuzz import seeds
 from fuzz.attempts import Answer, Attempt, Kind, Target, first_found, unsound
 from fuzz.mutations import changed_bytes, changed_json, changed_lines, changed_text, changed_value, hostile
-from fuzz.values import CONTROL, DEVICES, TEXTS
+from fuzz.values import DEVICES, TEXTS
 
 Call = Callable[..., object]
 
@@ -32,7 +32,8 @@ def targets() -> list[Target]:
         _analysis(),
         _whole(),
         _of_file("shards", ("breakeven.runs.merging:merge",), _shard, 6, as_list=True),
-        _of_file("journal", ("breakeven.runs.journal:read_journal",), _journal, 12, then="breakeven.runs.recovery:run_file_of"),
+        _of_file("journal", ("breakeven.runs.journal:read_journal",), _journal, 12,
+        then="breakeven.runs.recovery:run_file_of"),
         _of_file("accepted.json", _ACCEPTED, partial(_json, seeds.ACCEPTED), 8),
         _plan(),
         _floor(),

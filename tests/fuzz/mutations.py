@@ -133,8 +133,10 @@ def changed_bytes(raw: bytes, rng: Random) -> bytes:
         end = min(len(raw), at + rng.choice((1, 2, 8, 64, 1000)))
         some = bytes(rng.randrange(256) for _ in range(rng.choice((1, 4))))
         raw = rng.choice(
-            (raw[:at], raw[:at] + some + raw[at:], raw[:at] + some + raw[at + len(some) :], raw[:at] + raw[end:],
-             raw[:end] + raw[at:], b"\xef\xbb\xbf" + raw, raw + b"\0", raw[:at] + rng.choice(_TOKENS) + raw[at:])
+            (raw[:at], raw[:at] + some + raw[at:], raw[:at] + some + raw[at + len(some) :],
+            raw[:at] + raw[end:],
+             raw[:end] + raw[at:], b"\xef\xbb\xbf" + raw, raw + b"\0",
+             raw[:at] + rng.choice(_TOKENS) + raw[at:])
         )  # fmt: skip
     if rng.random() < 0.03:
         return rng.choice(
@@ -169,7 +171,7 @@ def changed_json(value: Any, rng: Random) -> bytes:
 
 
 def changed_lines(lines: list[Any], rng: Random) -> bytes:
-    """Return a document of one JSON value a line, with lines changed, dropped, repeated or in another order."""
+    """Return a document of one JSON value a line, with lines changed, dropped, repeated or reversed."""
     lines = list(lines)
     for _ in range(rng.choice((0, 1, 1, 2))):
         at = rng.randrange(len(lines))

@@ -22,12 +22,14 @@ _LOAD = {
 }
 _LOOK = {"load": _LOAD, "threads": 2, "one_thread_s": 1.0, "all_threads_s": 1.0, "spins": False}
 _STATE = {
-    "start": _MOMENT, "end": _MOMENT, "canary": {"cpu": _CANARY, "cuda": _CANARY}, "look": _LOOK, "loads": [_LOAD],
+    "start": _MOMENT, "end": _MOMENT, "canary": {"cpu": _CANARY, "cuda": _CANARY}, "look": _LOOK,
+    "loads": [_LOAD],
     "device_init_s": {"cpu": 0.0, "cuda": 0.3}, "retimed": [{"case": "x", "first_s": 1.0, "again_s": 1.1}],
 }  # fmt: skip
 CLASS = {
     "cpu": "EPYC", "cores": 2, "gpu": ["L4", "H100"], "gpu_count": 2, "driver": "580", "power_limit_w": 70.0,
-    "torch": "2.13", "cuda": "13.0", "compute_capability": "9.0", "gpu_memory_bytes": 85017493504, "tf32": False,
+    "torch": "2.13", "cuda": "13.0", "compute_capability": "9.0", "gpu_memory_bytes": 85017493504,
+    "tf32": False,
     "threads": 2, "affinity_threads": 2,
 }  # fmt: skip
 FACTS = {"class": CLASS, "class_id": "9f7a2bc0b831", "instance_id": "a2fb8be048f6", "state": _STATE}
@@ -39,7 +41,8 @@ MACHINE = {
 }  # fmt: skip
 
 _EXTRA = {
-    "device_name": "L4", "threads": 2, "parameters": 33930, "flops": 167309312, "moved_bytes": 1000, "first_call_s": 3.5,
+    "device_name": "L4", "threads": 2, "parameters": 33930, "flops": 167309312, "moved_bytes": 1000,
+    "first_call_s": 3.5,
     "model_transfer_s": 0.1, "warmup_rounds": 15, "half_width": 0.016, "enqueue_s": 0.9, "enqueue_low_s": 0.8,
     "enqueue_high_s": 1.0, "compile_s": 1.0, "capture_s": 0.1, "peak_memory_bytes": 1e9, "device_time_s": 0.5,
     "parts_s": {"zero_grad": 0.1, "forward": 0.4}, "loader_workers": 2, "load_s": 0.1, "batches": 4,
@@ -69,7 +72,8 @@ def run_file(slow: float = 1.0, when: str = "2026-01-02T03:04:05+00:00", **break
     )
     made["commit_info"] |= {"branch": "main", "project": "x"}
     made["breakeven"] |= {
-        "command": "pytest bench", "complete": True, "processes": [_PROCESS, _PROCESS], "settings": {"amp": "off"},
+        "command": "pytest bench", "complete": True, "processes": [_PROCESS, _PROCESS],
+        "settings": {"amp": "off"},
         "spent_s": {"timing": 10.0}, "wall_s": 20.0, **breakeven,
     }  # fmt: skip
     return made
@@ -114,11 +118,14 @@ def journal_lines() -> list[dict[str, Any]]:
     extra = {"flags": ["noisy"], "evidence": {"noisy": {"a": 1}}, "warmup_rounds": 2, "half_width": 0.1}
     return [
         {
-            "kind": "run", "schema": 1, "pid": 1, "began": "2026-01-01T00:00:00+00:00", "command": "pytest bench",
-            "processes": 2, "seed": 0, "cases": cases, "sources": {"bench_x.py": "0"}, "settings": {"torch": "2"},
+            "kind": "run", "schema": 1, "pid": 1, "began": "2026-01-01T00:00:00+00:00",
+            "command": "pytest bench",
+            "processes": 2, "seed": 0, "cases": cases, "sources": {"bench_x.py": "0"},
+            "settings": {"torch": "2"},
             "machine_info": MACHINE, "commit_info": {"id": "0123456789abcdef"}, "shard": None,
         },
-        {"kind": "process", "process": 0, "pid": 2, "seed": 0, "order": list(cases), "machine": FACTS, "look": _LOOK},
+        {"kind": "process", "process": 0, "pid": 2, "seed": 0, "order": list(cases), "machine": FACTS,
+        "look": _LOOK},
         *(
             line
             for phase, name in names.items()
@@ -137,7 +144,8 @@ def journal_lines() -> list[dict[str, Any]]:
         {"kind": "load", "load": _LOAD},
         {"kind": "process", "process": 1, "pid": 3, "seed": 1, "order": list(cases), "machine": FACTS},
         {"kind": "begin", "process": 1, "case": names["train"]},
-        {"kind": "end", "process": 1, "case": names["train"], "outcome": "failed", "reason": "why", "stack": ["a"]},
+        {"kind": "end", "process": 1, "case": names["train"], "outcome": "failed", "reason": "why",
+        "stack": ["a"]},
     ]  # fmt: skip
 
 
@@ -148,13 +156,16 @@ ACCEPTED = {
             "commit": "0123456", "direction": "worse", "cases": ["mlp * cuda*", "mlp train cpu batch=1"],
             "reason": "meant", "date": "2026-01-05", "whole": True,
         },
-        {"run": "2026-01-03T03:04:05+00:00", "direction": "better", "cases": ["*"], "reason": "r", "date": "2026-01-05"},
+        {"run": "2026-01-03T03:04:05+00:00", "direction": "better", "cases": ["*"], "reason": "r",
+        "date": "2026-01-05"},
     ],
 }  # fmt: skip
 
 FLOOR = {
-    "schema": 1, "class_id": "9f7a2bc0b831", "class": CLASS, "runs": 3, "datetime": "2026-01-01T00:00:00+00:00",
-    "command": "pytest bench", "medians_s": {"mlp train cpu batch=1 tf32=false width=64": [1.0, [1.1, None], 1.2]},
+    "schema": 1, "class_id": "9f7a2bc0b831", "class": CLASS, "runs": 3,
+    "datetime": "2026-01-01T00:00:00+00:00",
+    "command": "pytest bench", "medians_s": {"mlp train cpu batch=1 tf32=false width=64": [1.0, [1.1, None],
+    1.2]},
 }  # fmt: skip
 
 CASES = "\ufeffmlp train cpu batch=1 width=64\n# a comment\n\nmlp train cuda batch=64 width=64\r\n"

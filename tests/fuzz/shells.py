@@ -49,7 +49,8 @@ def run_command(words: Sequence[str]) -> Printed:
 
 def checked(words: Sequence[str], printed: Printed) -> Answer:
     """Return whether an answer is sound: its exit code, its messages, and what a program would read of it."""
-    shown = f"exit {printed.code}\n--- standard output\n{printed.out[:4000]}\n--- standard error\n{printed.err[:4000]}"
+    out, err = printed.out[:4000], printed.err[:4000]
+    shown = f"exit {printed.code}\n--- standard output\n{out}\n--- standard error\n{err}"
     if printed.code == 70 or "Traceback (most recent call last)" in printed.err:
         return unsound(Kind.TRACEBACK, f"{words[0]}: {printed.err.strip().splitlines()[-1][:100]}", shown)
     if printed.code not in CODES and not (printed.code == 1 and words[0] in JUDGING):

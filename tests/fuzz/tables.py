@@ -7,9 +7,12 @@ from random import Random
 from fuzz.mutations import changed_bytes
 
 _EXPRESSIONS = (
-    "NULL", "'x'", "0", "-1", "1e308", "'nan'::DOUBLE", "'inf'::DOUBLE", "[]", "[NULL]::DOUBLE[]", "['a', NULL]", "[1e-300]",
-    "'2026-01-01'::DATE", "'infinity'::TIMESTAMP", "'0001-01-01'::TIMESTAMP", "'290000-01-01'::TIMESTAMP", "true", "{{'a': 1}}",
-    "'\\xff'::BLOB", "repeat('x', 100000)", "'::error::x'", "chr(27)", "'{{}}'", "'[1, 2]'", "'{{\"a\": [1e999]}}'",
+    "NULL", "'x'", "0", "-1", "1e308", "'nan'::DOUBLE", "'inf'::DOUBLE", "[]", "[NULL]::DOUBLE[]",
+    "['a', NULL]", "[1e-300]",
+    "'2026-01-01'::DATE", "'infinity'::TIMESTAMP", "'0001-01-01'::TIMESTAMP", "'290000-01-01'::TIMESTAMP",
+    "true", "{{'a': 1}}",
+    "'\\xff'::BLOB", "repeat('x', 100000)", "'::error::x'", "chr(27)", "'{{}}'", "'[1, 2]'",
+    "'{{\"a\": [1e999]}}'",
     "repeat('[', 2000)", "9223372036854775807", "hash(\"{0}\")", "\"{0}\"::VARCHAR", "[\"{0}\"]",
     "CASE WHEN random() < 0.5 THEN \"{0}\" END",
 )  # fmt: skip

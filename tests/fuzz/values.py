@@ -13,15 +13,22 @@ WORKFLOW_COMMAND = re.compile(r"^\s*(::|##\[)", re.MULTILINE)
 
 TEXTS = (
     "", " ", "0", "1", "null", "a\nb", "\r\n::error file=x::y", "::error::x", "##[error]x", "::add-mask::a",
-    "\x1b[31mred\x1b[0m", "\x1b]8;;http://x\x07link", "\x9b31m", "\u202eabc", "\u2066abc", "a\u200bb", "\u2028",
+    "\x1b[31mred\x1b[0m", "\x1b]8;;http://x\x07link", "\x9b31m", "\u202eabc", "\u2066abc", "a\u200bb",
+    "\u2028",
     "\x85", "\x00", "\ud800", "\udcff", "\ufeff", "e\u0301" * 40, "x" * 400, "x" * 100_000, "é" * 300,
-    "<script>alert(1)</script>", "'\"><img src=x onerror=alert(1)>", "</style>", "[a](javascript:x)", "|", "`",
-    "=cmd()", "../../x", "/etc/x", "..", ".", "a/b", "CON", "a\\b", "C:\\x", "~", "$(id)", "; id", "%s%n", "{0}",
-    "{out}", "\\", "'", '"', "--help", "-", "--", "*" * 8 + "b!", "*a" * 20 + "!", "?" * 50, "[", "[!", "a[1]",
+    "<script>alert(1)</script>", "'\"><img src=x onerror=alert(1)>", "</style>", "[a](javascript:x)",
+    "|", "`",
+    "=cmd()", "../../x", "/etc/x", "..", ".", "a/b", "CON", "a\\b", "C:\\x", "~", "$(id)", "; id", "%s%n",
+    "{0}",
+    "{out}", "\\", "'", '"', "--help", "-", "--", "*" * 8 + "b!", "*a" * 20 + "!", "?" * 50,
+    "[", "[!", "a[1]",
     "cpu", "cuda", "cuda:0", "2xcuda", "cpu@0", "cpu@9999999999", "0xcpu", "99999999999xcuda", "cpu@best",
-    "forward", "train", "transfer", "nan", "inf", "-inf", "1e400", "1e-300", "9" * 5000, "-1", "0.5", "1_000", "１",
-    "2026-01-02T03:04:05", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-13-01", "unversioned",
-    "10%", "1000%", "-5%", "1h30m", "0s", "1e9h", "1/4", "0/0", "4/1", "3/99999999999999", "cuda=2/h", "cuda=0/h",
+    "forward", "train", "transfer", "nan", "inf", "-inf", "1e400", "1e-300", "9" * 5000, "-1", "0.5",
+    "1_000", "１",
+    "2026-01-02T03:04:05", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-13-01",
+    "unversioned",
+    "10%", "1000%", "-5%", "1h30m", "0s", "1e9h", "1/4", "0/0", "4/1", "3/99999999999999", "cuda=2/h",
+    "cuda=0/h",
 )  # fmt: skip
 
 ARGUMENTS = tuple(
@@ -38,7 +45,8 @@ NESTED = "<nested {} {}>"
 """A text that `mutations.as_json` replaces by so many brackets."""
 
 STRUCTURES = (
-    None, [], {}, [None], [[]], [{}], {"": None}, {"a": math.nan}, {"\ud800": 1}, {"schema": 1}, {"schema": 2},
+    None, [], {}, [None], [[]], [{}], {"": None}, {"a": math.nan}, {"\ud800": 1}, {"schema": 1},
+    {"schema": 2},
     [1.0] * 6, [[1.0]], [1e-300, 1e300], list(range(3000)), {str(i): i for i in range(1000)},
     *(NESTED.format(depth, kind) for depth in (100, 500, 1020, 100_000) for kind in ("[", "{")),
 )  # fmt: skip
