@@ -145,7 +145,9 @@ def torch_is_loaded():
     import torch
 
     import breakeven.plugin.measuring
-    import breakeven.plugin.replaying  # noqa: F401
+    import breakeven.plugin.replaying
+    import breakeven.render.compare
+    import breakeven.render.report_terminal  # noqa: F401 - and with it rich, for the commands of later tests
 
     torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])  # the first optimizer imports the rest of torch
     gc.collect()

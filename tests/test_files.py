@@ -1,11 +1,12 @@
-"""Atomic writes: new content is complete, and a failed write changes nothing."""
+"""Atomic writes: new content is complete, and a failed write changes nothing. Reads that end."""
 
 import os
 import stat
 
 import pytest
 
-from breakeven.files import write_all, write_whole
+from breakeven import files
+from breakeven.files import read_file, write_all, write_whole
 
 
 def listed(path):
@@ -61,3 +62,38 @@ def test_devices_are_not_replaced(tmp_path):
     assert os.read(reader, 10) == b"whole"
     os.close(reader)
     assert pipe.is_fifo()
+
+
+def test_reading_a_file_or_a_pipe(tmp_path):
+    """A file of any kind that ends is read whole, also in parts as a pipe sends them."""
+    (tmp_path / "file").write_bytes(b"x" * 3_000_000)
+    assert read_file(tmp_path / "file", 3_000_000) == b"x" * 3_000_000
+    assert read_file("/proc/self/status", 1 << 20).startswith(b"Name:")
+    read, written = os.pipe()
+    os.write(written, b"one ")
+    os.write(written, b"two")
+    os.close(written)
+    assert read_file(f"/dev/fd/{read}", 7) == b"one two"
+    os.close(read)
+
+
+def test_what_would_be_read_without_end(tmp_path, monkeypatch):
+    """A device, a pipe that nobody writes or that says nothing, and what is larger than allowed."""
+    (tmp_path / "file").write_bytes(b"1234")
+    os.mkfifo(tmp_path / "pipe")
+    assert read_file(tmp_path / "pipe", 3) == b""
+    for endless in ("/dev/full", "/dev/zero", "/dev/tty"):
+        with pytest.raises(OSError, match="device"):
+            read_file(endless, 3)
+    with pytest.raises(OSError, match="more than 3 bytes"):
+        read_file(tmp_path / "file", 3)
+    with pytest.raises(IsADirectoryError):
+        read_file(tmp_path, 3)
+    read, written = os.pipe()
+    monkeypatch.setattr(files, "MAX_SILENT_S", 0.0)
+    with pytest.raises(OSError, match="sent nothing"):
+        read_file(f"/dev/fd/{read}", 3)
+    os.write(written, b"1234")
+    with pytest.raises(OSError, match="more than 3 bytes"):
+        read_file(f"/dev/fd/{read}", 3)
+    os.close(read), os.close(written)

@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # an ASCII pipe gets \xb5, not a traceback
-    arguments = argparse.Namespace(traceback=False)
+    arguments: argparse.Namespace | None = None
     try:
         arguments = _arguments(argv)
         code: int = OK if arguments is None else arguments.run(arguments)

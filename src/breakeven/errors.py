@@ -41,7 +41,7 @@ def unforeseen_text(error: BaseException) -> str:
 
 
 def is_own(error: BaseException) -> bool:
-    """Return whether breakeven raised an error, or a library that it called, and not code that pytest called."""
+    """Return whether breakeven, or a library that it called, raised an error: not what pytest has called."""
     return _place(error) is not None
 
 

@@ -1,4 +1,4 @@
-"""Atomic writes, and reads that end: a file is either unchanged or complete, a pipe or a device is bounded."""
+"""Atomic writes, and reads that end: a file is either unchanged or complete, and no device is read."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def read_file(path: str | os.PathLike[str], max_bytes: int) -> bytes:
         is_regular = stat.S_ISREG(state.st_mode)
         if is_regular and state.st_size > max_bytes:
             raise _too_large(max_bytes)
-        parts, left = [], max_bytes
+        parts: list[bytes] = []
+        left = max_bytes
         # A file is read in one part; one of /proc has no size.
         size = state.st_size + 1 if is_regular and state.st_size else _PART
         while left >= 0:

@@ -140,11 +140,12 @@ def test_noise_floor_of_a_class_that_records_more(here, calibrated):
     assert cli.main(["compare", a, b, "--noise", "kept"]) == 1
 
 
-def test_only_new(here):
-    """Without a case in the baseline nothing can have regressed."""
-    empty = write(here / "empty.json", run(machine=machine()))
+@pytest.mark.parametrize("outcomes", [None, [outcome("oom")]])
+def test_nothing_timed_in_the_baseline(here, outcomes):
+    """Nothing can be judged, whether the baseline has no case at all or none with a timing."""
+    empty = write(here / "empty.json", run(outcomes=outcomes, machine=machine()))
     full = side(here, "b", levels())
-    assert cli.main(["compare", "--baseline", empty, "--candidate", *full]) == 0
+    assert cli.main(["compare", "--baseline", empty, "--candidate", *full]) == 3
     assert cli.main(["compare", "--baseline", *full, "--candidate", empty]) == 3
     assert cli.main(["compare", empty, empty]) == 3
 
@@ -154,10 +155,9 @@ def test_nothing_judged(here):
     empty = write(here / "empty.json", run(machine=machine()))
     other = {("step", 9999): 1.0}
     (a,), (b,) = side(here, "a", levels(), runs=1), side(here, "b", other, runs=1, first=1)
-    for sides in ((a, b), (a, empty), (empty, empty)):
+    for sides in ((a, b), (a, empty), (empty, empty), (empty, b)):
         assert cli.main(["compare", *sides, "--fail-on", "regressed"]) == 3
         assert cli.main(["compare", *sides, "--fail-on", "none"]) == 0
-    assert cli.main(["compare", empty, b, "--fail-on", "regressed"]) == 0
 
 
 def test_different_classes(here, capsys):

@@ -7,8 +7,10 @@ import pytest
 
 from breakeven.errors import UsageError
 from breakeven.experiment.workspace import RunFacts, open_workspace
+from breakeven.plugin.selection import VARIABLE, read_selection
 from support.run_files import affine_run, write
 
+DEEP = "a value 900 levels deep"
 ASKED = {"--base": "a {out}", "--candidate": "b {out}"}
 
 
@@ -210,3 +212,37 @@ def test_a_finished_experiment_says_how_its_runs_are_used(tmp_path, names, used)
         assert workspace.finished_message("reported").endswith(
             f"{used} reported again (--fresh measures again)"
         )
+
+
+def test_names_with_lone_surrogates(tmp_path):
+    """The list of cases to time again has them, and so does breakeven's plugin that reads it."""
+    names = ("a\ud800 train cpu batch=1", "b\udc80 train cpu batch=1", "é train cpu batch=1")
+    with opened(tmp_path / "ab") as workspace:
+        path = workspace.write("retest.txt", "".join(f"{name}\n" for name in names))
+    selection = read_selection({VARIABLE: str(path)})
+    assert selection is not None
+    assert selection.names == names
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"asked": {"--base": DEEP}},
+        {"asked": 1e308},
+        {"runs": {"one": {"seconds": 1e308, "said": []}}},
+        {"runs": {"one": {"seconds": 1.0, "said": [], "exit": 1e308}}},
+        {"runs": {"one": {"seconds": -1.0, "said": []}}},
+        {"finished": "yes"},
+        {"started": None},
+        {"schema": 10**400},
+    ],
+)
+def test_wrong_types_in_a_plan(tmp_path, plan):
+    """One line; nothing is measured."""
+    with opened(tmp_path / "ab") as workspace:
+        keep(workspace, "one")
+    file = tmp_path / "ab" / "plan.json"
+    content = json.dumps({**json.loads(file.read_text()), **plan})
+    file.write_text(content.replace(f'"{DEEP}"', "[" * 900 + "]" * 900))
+    with pytest.raises(UsageError, match=r"plan\.json is damaged, or not a plan"), opened(tmp_path / "ab"):
+        pass

@@ -56,7 +56,7 @@ exit codes:
   2  bad usage, or a run file that cannot be read
   3  another verdict that --fail-on names (missing includes errors: the timing
      is missing), runs of different machine classes, or no case that both sides
-     timed (unless the baseline has none, or with --fail-on none)
+     timed (unless with --fail-on none)
 """
 
 
@@ -153,8 +153,6 @@ def exit_code(found: Comparison, fail_on: Sequence[str]) -> int:
     counts = found.counts
     if Verdict.REGRESSED in fail_on and counts[Verdict.REGRESSED]:
         return REGRESSED
-    if found.only_new:
-        return NOT_JUDGED if Verdict.NEW in fail_on else OK
     if fail_on and not found.judged:
         return NOT_JUDGED
     failed = {verdict for verdict in Verdict if counts[verdict]} | {found.verdict}

@@ -114,7 +114,7 @@ class Comparison:
 
     @property
     def only_new(self) -> bool:
-        """Whether the baseline has no case at all, so that nothing can have changed."""
+        """Whether the baseline timed no case, so that nothing can be judged."""
         return bool(self.cases) and all(case.verdict == Verdict.NEW for case in self.cases)
 
 

@@ -57,7 +57,7 @@ def _first_line(found: Comparison, after: Collection[str]) -> str:
 
 def _why_inconclusive(found: Comparison) -> str:
     if found.only_new:
-        return "Nothing to compare: the baseline has no cases"
+        return "Nothing to compare: the baseline timed no case"
     if not found.judged:
         return "Nothing to compare: no case was timed on both sides"
     if found.changed_machines:

@@ -61,7 +61,11 @@ class Folder:
         """
         try:
             classes = [entry for entry in os.scandir(self.path) if entry.name.startswith(CLASS_PREFIX)]
-            found = [f"{entry.name}/{file.name}" for entry in classes for file in os.scandir(entry.path)]
+            files = [(entry, file) for entry in classes for file in os.scandir(entry.path)]
+            # Not a pipe, on which DuckDB would wait.
+            found = [
+                f"{entry.name}/{file.name}" for entry, file in files if file.is_file() or file.is_symlink()
+            ]
         except OSError as error:
             problem = "it does not exist" if isinstance(error, FileNotFoundError) else error.strerror
             raise StoreError(

@@ -103,7 +103,7 @@ SELECT file_index, max("schema") AS "schema", any_value(digest) AS digest,
     epoch_us(any_value("datetime"::TIMESTAMP)) AS moment, any_value("commit") AS "commit",
     any_value(branch) AS branch, any_value(dirty) AS dirty, any_value(class_id) AS class_id,
     any_value(label) AS label, any_value(facts) AS facts, any_value({_TYPES_FOUND}) AS types,
-    count("case") = count(*) AND min(digest) = max(digest) AND min(class_id) = max(class_id)
+    count(DISTINCT "case") = count(*) AND min(digest) = max(digest) AND min(class_id) = max(class_id)
         AND min("datetime") = max("datetime") AND isfinite(min("datetime")) AS is_one_run
 FROM {_SOURCE} GROUP BY file_index ORDER BY file_index
 """

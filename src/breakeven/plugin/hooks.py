@@ -10,6 +10,7 @@ import os
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark, and the plugin around all others."""
     config.addinivalue_line("markers", MARKER)
-    config.pluginmanager.register(UnforeseenErrors(), "breakeven_unforeseen_errors")
+    config.pluginmanager.register(UnforeseenErrors(partial(_kept, config)), "breakeven_unforeseen_errors")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -432,6 +433,11 @@ def _worker_of(assignment: Assignment) -> Worker:
     from breakeven.plugin.worker import Worker
 
     return Worker(assignment)
+
+
+def _kept(config: pytest.Config) -> str:
+    benchmarks = config.stash.get(BENCHMARKS, None)
+    return benchmarks.kept if benchmarks is not None and benchmarks.has_begun else ""
 
 
 def _settings_kept() -> AbstractContextManager[object]:

@@ -19,6 +19,7 @@ import torch
 
 from breakeven.case import OutcomeKind
 from breakeven.device_names import processes_of
+from breakeven.errors import UNFORESEEN
 from breakeven.format import one_line
 from breakeven.hardware.cpus import affinity
 from breakeven.hardware.machine import thread_facts
@@ -151,7 +152,8 @@ class MeasuringProcess:
 
     def cause(self, code: int) -> Failure:
         """Return why it has ended, with this exit code."""
-        return Failure(0, OutcomeKind.CRASHED, death(code))
+        ended = self.last_line().partition("breakeven: ")[2].rstrip("! ") if code == UNFORESEEN else ""
+        return Failure(0, OutcomeKind.CRASHED, ended or death(code))
 
     def last_line(self) -> str:
         """Return the last error in its output, or else its last line."""

@@ -41,7 +41,7 @@ from breakeven.runs.journal import (
     read_journal,
     refuse_differences,
 )
-from breakeven.runs.json_files import JOURNAL, journal_of
+from breakeven.runs.json_files import JOURNAL, journal_of, recovery
 from breakeven.runs.machine import machine_of
 from breakeven.runs.schema import CaseFacts, CaseResult, Run
 from breakeven.stats.intervals import median_interval
@@ -138,6 +138,11 @@ class ReplayingSession(BenchmarkSession):
         """Add breakeven's part to a run file before it is written."""
         super().complete(output_json)
         output_json["breakeven"]["complete"] &= self.journal.is_complete
+
+    @property
+    def kept(self) -> str:
+        """Where the timings are if the run ends here, for the end of a message."""
+        return f"; what was measured is in {self.journal.path}: {recovery(self.journal.path)}"
 
     def close(self) -> None:
         """Remove the journal if the results have all of it, or if there is nothing in it."""

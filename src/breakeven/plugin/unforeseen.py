@@ -6,7 +6,7 @@ pytest then finishes as it does after `pytest.exit`: what was measured is kept.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -15,40 +15,57 @@ from breakeven.errors import UNFORESEEN, BreakevenError, is_own, unforeseen_text
 
 Wrapped = Generator[None, Any, Any]
 
+_PYTESTS = (pytest.UsageError, pytest.exit.Exception, pytest.Session.Failed)
+
 
 class UnforeseenErrors:
-    """The plugin around the hooks that call all others."""
+    """The plugin around the hooks that call all others. `kept` returns where the timings are so far."""
+
+    def __init__(self, kept: Callable[[], str]) -> None:
+        self._kept = kept
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> Wrapped:
         """End the run where an option or the surroundings cannot be handled."""
-        return (yield from _one_line(session.config))
+        return (yield from self._one_line(session.config))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> Wrapped:
         """End the run where the benchmarks cannot be collected."""
-        return (yield from _one_line(session.config))
+        return (yield from self._one_line(session.config))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Wrapped:
         """End the run where it cannot go on."""
-        return (yield from _one_line(session.config))
+        return (yield from self._one_line(session.config))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Wrapped:
         """Keep the journal where no run file can be made of it."""
-        return (yield from _one_line(session.config))
+        return (yield from self._one_line(session.config))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_make_collect_report(self) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Report a file that cannot be collected in one line, as one error of the collection."""
+        report = yield
+        excinfo = getattr(getattr(report, "call", None), "excinfo", None)
+        if excinfo is not None and _is_unforeseen(excinfo.value):
+            report.longrepr = f"breakeven: {unforeseen_text(excinfo.value)}, with the benchmark"
+        return report
+
+    def _one_line(self, config: pytest.Config) -> Wrapped:
+        try:
+            return (yield)
+        except BreakevenError as error:
+            pytest.exit(f"breakeven: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+        except Exception as error:
+            if not _is_unforeseen(error):
+                raise
+            if config.option.fulltrace:
+                traceback.print_exc()
+            line = f"{unforeseen_text(error)}, with the benchmark (--full-trace shows more){self._kept()}"
+            pytest.exit(f"breakeven: {line}", returncode=UNFORESEEN)
 
 
-def _one_line(config: pytest.Config) -> Wrapped:
-    try:
-        return (yield)
-    except BreakevenError as error:
-        pytest.exit(f"breakeven: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
-    except Exception as error:
-        if not is_own(error):
-            raise
-        if config.option.fulltrace:
-            traceback.print_exc()
-        line = f"{unforeseen_text(error)}, with the benchmark (--full-trace shows more)"
-        pytest.exit(f"breakeven: {line}", returncode=UNFORESEEN)
+def _is_unforeseen(error: BaseException) -> bool:
+    return not isinstance(error, (*_PYTESTS, BreakevenError)) and is_own(error)

@@ -409,11 +409,9 @@ def _decoded(raw: bytes) -> Line | None:
 def _parsed_line(raw: bytes) -> Line | None:
     try:
         line = _decode(raw)
+        return None if is_deeper(list(msgspec.structs.astuple(line)), MAX_DEPTH) else line
     except (ValueError, RecursionError):  # the first one also for what is not UTF-8
         pass
-    else:
-        if not any(is_deeper(value, MAX_DEPTH) for value in msgspec.structs.astuple(line)):
-            return line
     try:
         return _convert(parsed(raw))
     except ValueError:  # msgspec's and json's errors are of this kind

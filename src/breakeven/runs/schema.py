@@ -425,7 +425,7 @@ def _timing(
         here.at("stats.data").refuse(
             "is missing", "a report needs every round: measure with --benchmark-save-data"
         )
-    median_s = stats.get("median")
+    median_s: Any = stats.get("median")
     if not is_amount(median_s) or not (median_s == 0 or MIN_TIME_S <= median_s <= MAX_TIME_S):
         here.at("stats.median").refuse(
             f"{one_line(repr(median_s), 40)} {_NO_TIME}, and `data` is missing", MEASURE_AGAIN
