@@ -15,7 +15,7 @@ from functools import partial
 from breakeven.commands import COMMANDS
 from breakeven.commands.base import INTERRUPTED, OK, UNUSABLE, Parser, version
 from breakeven.errors import UNFORESEEN, BreakevenError, unforeseen_text
-from breakeven.format import capital, one_line
+from breakeven.format import capital, printable
 
 BROKEN_PIPE = 141
 
@@ -133,8 +133,7 @@ def _print_error(problem: object) -> None:
     """Print one line on standard error, even if the user's input has line breaks or escape sequences."""
     if sys.stderr is None:  # closed; print would use standard output instead
         return
-    text = str(problem)
-    print(f"breakeven: error: {one_line(text, len(text))}", file=sys.stderr)
+    print(printable(f"breakeven: error: {problem}"), file=sys.stderr)
 
 
 def _discard_output() -> None:

@@ -7,8 +7,11 @@ import os
 import select
 import stat
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
+
+from breakeven.temporary import temporary_file
 
 MAX_SILENT_S: Final = 60.0
 """How long a pipe may send nothing."""
@@ -77,21 +80,17 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
     Raises:
         OSError: one of them cannot be written; all files are unchanged.
     """
-    suffix = f".{os.getpid()}-{os.urandom(4).hex()}.part"
-    temporary = {path: path.with_name(f".{path.name}{suffix}") for path in contents}
-    try:
+    with ExitStack() as stack:
+        temporary: dict[Path, Path] = {}
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
+            temporary[path] = stack.enter_context(temporary_file(path.parent))
             _write(temporary[path], content)
         for path in contents:
             if path.is_dir():  # checked before the first replacement: `replace` would fail in the middle
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         for path, part in temporary.items():
             part.replace(path)
-    except BaseException:
-        for part in temporary.values():
-            part.unlink(missing_ok=True)
-        raise
 
 
 def _write(path: Path, content: bytes) -> None:

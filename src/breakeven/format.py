@@ -18,6 +18,11 @@ _MAX_LISTED = 3
 _NARROW, _EXACT = 0.02, 0.001  # widths that whole percentages, or tenths of them, cannot show
 _WIDEST = 1000  # from here on the ends of an interval say nothing
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
+_INVISIBLE = re.compile(  # although Unicode counts them as letters, marks and symbols
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+_COMMAND_ANYWHERE = re.compile(r"(?<=#)#(?=[\w-]{0,20}\[)")
+_COMMAND = re.compile(rf"(?m)^(\s*:)(:)|{_COMMAND_ANYWHERE.pattern}")
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _LONG_UNITS = (
     (36_000, 3600, "h"),
@@ -401,11 +406,38 @@ def listed(names: Sequence[str]) -> str:
 
 
 def one_line(value: object, limit: int = 120) -> str:
-    """Return `value` as text with control characters and line breaks escaped, at most `limit` characters."""
-    text = str(value)[: limit + 1]
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    """Return `value` as `printable` does, at most `limit` characters."""
+    text = printable(str(value)[: limit + 1])
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def printable(value: object) -> str:
+    """Return `value` as one line of text that shows what it contains.
+
+    Control and invisible characters, line breaks and changes of direction are escaped, and what the log of a
+    CI job would take for a command.
+
+    >>> print(printable("a" + chr(27) + "[31m" + chr(0x202e)), printable("::error::"), printable("##[x]"))
+    a\\x1b[31m\\u202e :\\x3aerror:: #\\x23[x]
+    """
+    text = str(value)
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        text = _INVISIBLE.sub(lambda match: ascii(match[0])[1:-1], text)
+    return without_commands(text)
+
+
+def without_commands(text: str) -> str:
+    """Return lines in which the log of a CI job finds no command; one escaped character shows where one was.
+
+    GitHub takes a line that begins with ``::`` for one, and it and others ``##[`` or ``##name[`` anywhere.
+    """
+    return _COMMAND.sub(lambda match: f"{match[1] or ''}\\x{ord(match[2] or '#'):02x}", text)
+
+
+def without_commands_in_json(text: str) -> str:
+    """Return the same JSON, without what the log of a CI job takes for a command anywhere in a line."""
+    return _COMMAND_ANYWHERE.sub(r"\\u0023", text)
 
 
 def shortened(name: str, limit: int) -> str:

@@ -1,13 +1,18 @@
 """`breakeven history accept`: an accepted change no longer fails the check, also with new machines."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from breakeven.history.query import read_store
+from breakeven.temporary import remove_abandoned
 from support.histories import add, commit, medians, timed, when
 from support.reports import box
+from support.run_files import write
 
 CASE = "mlp train cpu batch=64 width=128"
 
@@ -172,3 +177,57 @@ def test_unmeasured_commit(history, check, tmp_path):
     add(tmp_path, [made for i, made in enumerate(other) if i != 20])
     assert history("accept", commit(20), "--reason", "one more layer", "--store", path)[0] == 0
     assert check(path)[0] == 0
+
+
+@pytest.mark.slow
+def test_concurrent_processes(history, slower, tmp_path):
+    """Eight at once, each with its own entry: all are kept."""
+    file = tmp_path / "accepted.json"
+    command = [
+        sys.executable,
+        "-m",
+        "breakeven.cli",
+        "history",
+        "accept",
+        "--store",
+        slower,
+        "--accepted",
+        file,
+    ]
+    started = [
+        subprocess.Popen(
+            [*command, "--case", CASE, "--reason", f"r{i}", commit(i)], stdout=subprocess.DEVNULL
+        )
+        for i in range(8)
+    ]
+    assert [process.wait() for process in started] == [0] * 8
+    reasons = {entry["reason"] for entry in json.loads(file.read_text())["accepted"]}
+    assert reasons == {f"r{i}" for i in range(8)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("action", ["add", "accept"])
+def test_killed_writer(history, slower, tmp_path, action):
+    """What it leaves is removed by the next call."""
+    run = write(tmp_path / "run.json", timed([0.01])[0])
+    file = tmp_path / "accepted.json"
+    words = {
+        "add": ("history", "add", run, "--store", tmp_path / "store"),
+        "accept": (
+            *("history", "accept", commit(3), "--case", "*", "--reason", "r"),
+            *("--store", slower, "--accepted", file),
+        ),
+    }[action]
+    killed = f"""
+import os, signal
+from breakeven import cli
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+cli.main({[*map(str, words)]!r})
+"""
+    before = {file.name for file in tmp_path.rglob("*")}
+    assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == -signal.SIGKILL
+    left = {file.name for file in tmp_path.rglob("*") if file.is_file()} - before
+    assert left
+    remove_abandoned.cache_clear()
+    assert history(*words[1:])[0] == 0
+    assert not left & {file.name for file in tmp_path.rglob("*")}

@@ -2,13 +2,22 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 
+import psutil
 import pytest
 
-from breakeven.experiment.shell import Job, Stopped, fill_in, run_in_shell, stopping_on_signals
+from breakeven.experiment.shell import (
+    Job,
+    Stopped,
+    fill_in,
+    is_running,
+    run_in_shell,
+    stopping_on_signals,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +74,14 @@ def test_killed_command(tmp_path):
 
 
 IGNORING = "trap '' INT TERM HUP; touch {ready}; echo $$ > {{out}}; for second in $(seq 20); do sleep 1; done"
+
+
+def until(condition):
+    """Wait for a condition, at most 30 s."""
+    end_s = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.005)
 
 
 def when_there(path, then):
@@ -150,3 +167,35 @@ def test_ignored_signals_stay_ignored():
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from breakeven.experiment import shell
+shell._WATCH = shell._WATCH.replace("sleep 5", "sleep 0.1")
+folder = Path(sys.argv[1])
+shell.run_in_shell(shell.Job(sys.argv[2], folder / "log", folder / "run.json"))
+"""
+
+
+@pytest.mark.parametrize("trap", ["", "trap '' INT TERM HUP; "], ids=["heeds", "ignores"])
+def test_command_ends_with_breakeven(tmp_path, trap):
+    """A kill of breakeven ends its command too; the log shows whether it has ended."""
+    ready, log = tmp_path / "ready", tmp_path / "log"
+    command = f"{trap}touch {ready}; for second in $(seq 60); do sleep 1; done"
+    killed = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path), command], start_new_session=True)
+    until(ready.exists)
+    assert is_running(log)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    until(lambda: not is_running(log))
+
+
+def test_watcher_ends_with_its_command(tmp_path):
+    """It is no process of the command, whose background processes may go on."""
+    ours = psutil.Process()
+    before = set(ours.children(recursive=True))
+    run_in_shell(job(tmp_path, "sleep 2 & true"))
+    assert is_running(tmp_path / "log")
+    assert set(ours.children(recursive=True)) == before

@@ -1,6 +1,8 @@
 """What a workspace keeps, drops, refuses and moves to `previous`."""
 
+import fcntl
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -212,6 +214,41 @@ def test_a_finished_experiment_says_how_its_runs_are_used(tmp_path, names, used)
         assert workspace.finished_message("reported").endswith(
             f"{used} reported again (--fresh measures again)"
         )
+
+
+def test_command_of_a_killed_call_is_waited_for(tmp_path):
+    """It would disturb what is measured now; those of completed runs may have left something running."""
+    with opened(tmp_path) as workspace:
+        keep(workspace, "one")
+        log = workspace.log_path("two")
+    with (tmp_path / "one.log").open() as left, log.open("w") as running:
+        fcntl.flock(left, fcntl.LOCK_EX)
+        fcntl.flock(running, fcntl.LOCK_EX)
+        ending = threading.Timer(0.1, fcntl.flock, (running, fcntl.LOCK_UN))
+        ending.start()
+        with opened(tmp_path) as workspace:
+            ending.join(0)
+            assert not ending.is_alive()
+            assert workspace.messages == [
+                "waited for the command of an earlier call, which was killed, to end"
+            ]
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_command_of_a_killed_call_that_does_not_end(tmp_path, monkeypatch, fresh):
+    monkeypatch.setattr("breakeven.experiment.workspace.WAIT_S", 0)
+    with opened(tmp_path) as workspace:
+        keep(workspace, "one")
+        log = workspace.log_path("two")
+    with log.open("w") as running:
+        fcntl.flock(running, fcntl.LOCK_EX)
+        expected = rf"still runs \(`lsof {log}` lists it\); end it, or choose another directory"
+        with (
+            pytest.raises(UsageError, match=expected),
+            open_workspace(tmp_path, ASKED, "today", fresh=fresh),
+        ):
+            pass
+    assert (tmp_path / "one.json").exists()
 
 
 def test_names_with_lone_surrogates(tmp_path):

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,3 +158,13 @@ def test_find_run_refused(run_id):
     with pytest.raises(UsageError, match=re.escape(repr(run_id))) as caught:
         find_run(run_id, runs)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_concurrent_accepts(tmp_path):
+    """In a directory too, no entry is lost, and no lock is left."""
+    path = tmp_path / "store" / "accepted.json"
+    entries = [replace(ONE, commit=commit(i)) for i in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda entry: add_accepted([entry], path), entries))
+    assert read_accepted(path) == tuple(sorted(entries))
+    assert list(path.parent.iterdir()) == [path]

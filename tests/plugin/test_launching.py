@@ -103,7 +103,9 @@ def test_the_stack_of_the_rank_that_hangs(tmp_path, monkeypatch):
         'File "/home/me/bench_mine.py", line 3 in forward',
         "",
     ]
-    started = launching.MeasuringGroup(None, assignment := Assignment("j", 0, 1, str(tmp_path), "5xcpu"))
+    started = launching.MeasuringGroup(
+        None, assignment := Assignment("j", 0, 1, str(tmp_path), "5xcpu"), None
+    )
     for rank, line in enumerate(stacks):
         assignment.stack(rank).write_text(f"Stack:\n  {line}\n")
     ranks = [SimpleNamespace(send_signal=Mock())] * len(stacks)
@@ -116,7 +118,9 @@ def test_the_stack_of_the_rank_that_hangs(tmp_path, monkeypatch):
 
 def test_what_a_rank_has_noted(tmp_path):
     """It is better than the last line of the output, and than an exit code."""
-    started = launching.MeasuringGroup(None, assignment := Assignment("j", 0, 1, str(tmp_path), "2xcpu"))
+    started = launching.MeasuringGroup(
+        None, assignment := Assignment("j", 0, 1, str(tmp_path), "2xcpu"), None
+    )
     assignment.output.write_text("a warning\n")
     assert (started.cause(1).reason, started.last_line()) == ("torchrun exited with 1", "a warning")
     failures = [Failure(1, OutcomeKind.FAILED, reason) for reason in ("rank 1: no NCCL", "the agent's")]
@@ -139,7 +143,7 @@ def test_what_a_rank_has_noted(tmp_path):
 def test_last_line(tmp_path, printed, last):
     assignment = Assignment("j", 0, 1, str(tmp_path))
     assignment.output.write_text(printed, errors="replace")
-    assert MeasuringProcess(None, assignment).last_line() == last
+    assert MeasuringProcess(None, assignment, None).last_line() == last
 
 
 def test_an_assignment_is_taken_once():

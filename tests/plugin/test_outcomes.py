@@ -405,3 +405,14 @@ def test_settings_of_a_function(bench):
         ("a", "forward"): changed, ("a", "train"): changed, ("b", "forward"): {}, ("b", "train"): {}
     }  # fmt: skip
     assert bench.file()["breakeven"]["settings"]["default_dtype"] == "float32"
+
+
+@pytest.mark.parametrize("traceback", ["--tb=auto", "--tb=short"])
+def test_hostile_exception(bench, in_round_7, traceback):
+    """What an exception's text has for a terminal or for the log of a CI job is escaped."""
+    text = "\x1b[2J\u202e::error::a\n::error::b\r##[error]c"
+    result = in_round_7(RAISE_RUNTIME_ERROR.format(text), traceback, "--breakeven-phases=train")
+    assert result.ret == 1
+    ours = [line for line in result.outlines if "failed x1" in line]
+    assert len(ours) == 1
+    assert r"\x1b[2J\u202e::error::a" in ours[0]

@@ -16,10 +16,11 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from breakeven.commands.arguments import directory_path
 from breakeven.errors import UsageError
+from breakeven.format import printable, without_commands
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -109,8 +110,10 @@ def show(items: Iterable[RenderableType]) -> None:
     # A pipe has no width, and a wide terminal does not make tables easier to read.
     width = min(Console().width, WIDTH) if sys.stdout.isatty() else WIDTH
     console = Console(width=width, highlight=False, markup=False, emoji=False)
-    for item in items:
-        console.print(item)
+    with console.capture() as captured:
+        for item in items:
+            console.print(item)
+    sys.stdout.write(without_commands(captured.get()))  # a wrapped name may begin a line
 
 
 def add_format(
@@ -127,9 +130,14 @@ def version() -> str:
     return version("breakeven")
 
 
+def print_line(text: object, stream: TextIO | None = None) -> None:
+    """Print one line on standard output, or another stream, whatever characters names and paths have."""
+    print(printable(text), file=stream, flush=stream is not None)
+
+
 def notify(line: str) -> None:
     """Print a line on standard error, for the waiting user and the log of a CI job."""
-    print(f"breakeven: {line}", file=sys.stderr, flush=True)
+    print_line(f"breakeven: {line}", sys.stderr)
 
 
 def add_workspace_options(parser: argparse.ArgumentParser, output: str) -> None:

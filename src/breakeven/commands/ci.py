@@ -17,8 +17,9 @@ from functools import partial
 from importlib import resources
 from pathlib import Path
 
-from breakeven.commands.base import NOT_JUDGED, OK, REGRESSED
+from breakeven.commands.base import NOT_JUDGED, OK, REGRESSED, print_line
 from breakeven.errors import BreakevenError, UsageError
+from breakeven.format import one_line
 
 ATTEMPTS = 5
 CLONE = "history"
@@ -74,7 +75,8 @@ def find_base() -> int:
     sha = _git("rev-parse", "--verify", "--end-of-options", f"{base}^{{commit}}")
     with Path(_setting("GITHUB_OUTPUT")).open("a", encoding="utf-8") as outputs:
         outputs.write(f"sha={sha}\n")
-    print(_git("log", "--no-walk", "--format=%h %s", sha, "HEAD"))
+    for line in _git("log", "--no-walk", "--format=%h %s", sha, "HEAD").splitlines():
+        print_line(line)
     return OK
 
 
@@ -204,7 +206,7 @@ def _draw(title: str, page: Path, *command: str, stdout: int | None = None) -> N
 
 
 def _annotate(level: str, title: str, text: str) -> None:
-    print(f"::{level} title=breakeven {title}::{text}", flush=True)
+    print(f"::{level} title=breakeven {title}::{one_line(text, 500).replace('%', '%25')}", flush=True)
 
 
 def _breakeven(*arguments: str, stdout: int | None = None) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 
 from breakeven.commands import history_help
 from breakeven.commands.arguments import directory_path, file_path, fraction, storage
-from breakeven.commands.base import NOT_JUDGED, OK, REGRESSED, UNUSABLE, add_format, show, status, version
+from breakeven.commands.base import (
+    NOT_JUDGED,
+    OK,
+    REGRESSED,
+    UNUSABLE,
+    add_format,
+    notify,
+    print_line,
+    show,
+    status,
+    version,
+)
 from breakeven.commands.compare import append_to_summary
 from breakeven.errors import BreakevenError, StorageError, UsageError
 from breakeven.format import capital
@@ -108,7 +119,7 @@ def _run_add(arguments: argparse.Namespace) -> int:
                 break
         else:
             if arguments.format == "terminal":
-                print(add_line(added[-1]))
+                print_line(add_line(added[-1]))
     if arguments.format == "json":
         sys.stdout.write(add_json(added, failed))
     return _print_errors(failed)
@@ -172,7 +183,8 @@ def _run_accept(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         sys.stdout.write(accept_json(entries, str(file)))
     else:
-        print("\n".join(accept_lines(entries, str(file))))
+        for line in accept_lines(entries, str(file)):
+            print_line(line)
     return _print_errors(history.damaged)
 
 
@@ -180,7 +192,7 @@ def _print_errors(problems: Sequence[str]) -> int:
     """Print the files that could not be used, one per line, and return the exit code; 0 if there are none."""
     sys.stdout.flush()
     for problem in problems:
-        print(f"breakeven: error: {problem}", file=sys.stderr)
+        notify(f"error: {problem}")
     return UNUSABLE if problems else OK
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from breakeven.commands.arguments import file_path
-from breakeven.commands.base import OK, notify, status
+from breakeven.commands.base import OK, notify, print_line, status
 from breakeven.commands.recipes import RECIPES
 from breakeven.errors import UsageError
 from breakeven.format import joined, one_line, plural
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         verb = "shard is" if len(missing) == 1 else "shards are"
         notify(f"{len(missing)} {verb} missing: {joined(missing, 6)}; merge again when measured")
     untimed = len(merged.untimed.keys() - merged.timed.keys())
-    print(
+    print_line(
         f"written to {arguments.output}: {plural(len(merged.timed), 'timed case')}, {untimed} without a "
         f"timing, of {plural(len(merged.parts), 'run')}"
     )

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from breakeven.commands.arguments import file_path
-from breakeven.commands.base import NOT_JUDGED, OK
+from breakeven.commands.base import NOT_JUDGED, OK, print_line
 from breakeven.errors import UsageError
 from breakeven.format import one_line, plural
 
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         ) from None
     timed, missing = len(content["benchmarks"]), len(content["breakeven"]["outcomes"])
     ended = journal.run.processes - len({share.process for share in journal.shares if journal.left(share)})
-    print(
+    print_line(
         f"written to {path}: {plural(timed, 'timed case')}, {missing} without a timing; complete "
         f"processes: {ended} of {journal.run.processes}"
     )

@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from breakeven.commands.arguments import directory_path, file_path, label, price, worth
-from breakeven.commands.base import NOT_JUDGED, OK, UNUSABLE, add_format, show, status, version
+from breakeven.commands.base import (
+    NOT_JUDGED,
+    OK,
+    UNUSABLE,
+    add_format,
+    notify,
+    print_line,
+    show,
+    status,
+    version,
+)
 from breakeven.commands.browser import Opener, open_page
 from breakeven.commands.compare import NOISE, append_to_summary, existing_directory
 from breakeven.errors import UsageError
@@ -153,12 +163,12 @@ def run(arguments: argparse.Namespace, opener: Opener | None = None) -> int:
         # Standard output contains only the requested format, so that it can be piped.
         stream = sys.stdout if arguments.format == "terminal" else sys.stderr
         *others, page = written
-        print(f"written to {home}{os.sep}: {', '.join(path.name for path in others)}", file=stream)
-        print(f"the page: {page}", file=stream)
+        print_line(f"written to {home}{os.sep}: {', '.join(path.name for path in others)}", stream)
+        print_line(f"the page: {page}", stream)
         if arguments.open:
             open_page(page, opener)
     for reason in report.left_out:
-        print(f"breakeven: error: {reason}", file=sys.stderr)
+        notify(f"error: {reason}")
     if report.left_out:
         return UNUSABLE
     return OK if report.judged else NOT_JUDGED

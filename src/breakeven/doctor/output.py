@@ -115,7 +115,7 @@ def checkup_renderables(checkup: Checkup) -> Iterator[RenderableType]:
     yield Text()
     yield _grid(_finding_rows(checkup.findings))
     yield Text()
-    yield Text(checkup.summary, style="bold")
+    yield Text(terminal_text(checkup.summary), style="bold")
 
 
 def selftest_renderables(result: SelfTestResult) -> Iterator[RenderableType]:
@@ -131,7 +131,7 @@ def selftest_renderables(result: SelfTestResult) -> Iterator[RenderableType]:
         if check.note:
             yield Text(terminal_text(f"{check.name}: {check.note}"))
     yield Text()
-    yield Text(result.summary, style="bold")
+    yield Text(terminal_text(result.summary), style="bold")
 
 
 def _machine_rows(checkup: Checkup) -> Sequence[tuple[str, str]]:

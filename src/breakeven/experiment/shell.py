@@ -30,6 +30,16 @@ GRACE_S = 20.0
 QUIET_S = 0.5
 """A message is shown if a command takes longer than this to end; most end at once."""
 
+KILL_AFTER_S = 5.0
+"""How long a command may take to end after breakeven was killed: nobody waits for its run file."""
+
+_WATCH = f"""
+read group && ! read _ && {{
+    kill -s TERM -- "-$group"
+    sleep {KILL_AFTER_S:g}
+    kill -s KILL -- "-$group"
+}}"""
+
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -122,7 +132,8 @@ def run_in_shell(job: Job, *, is_live: bool = False, notify: Callable[[str], Non
     Raises:
         KeyboardInterrupt: breakeven was stopped; the signal was passed on, and the command has ended.
     """
-    with job.log.open("wb") as log, _EndOfCommand() as end:
+    with job.log.open("wb") as log, _EndOfCommand() as end, _watching() as watcher:
+        _lock(log)
         process = subprocess.Popen(
             job.command,
             shell=True,
@@ -131,9 +142,10 @@ def run_in_shell(job: Job, *, is_live: bool = False, notify: Callable[[str], Non
             stderr=subprocess.STDOUT,
             env={**os.environ, **job.environment},
             start_new_session=True,  # a group of its own, so that all of it can be stopped
-            pass_fds=(end.write,),
+            pass_fds=(end.write, log.fileno()),
         )
         end.close_our_copy()
+        watcher.write(b"%d\n" % process.pid)
         copying = _copy(process.stdout, log) if process.stdout is not None else None
         try:
             return process.wait()
@@ -144,6 +156,52 @@ def run_in_shell(job: Job, *, is_live: bool = False, notify: Callable[[str], Non
         finally:
             if copying is not None:
                 copying.join(1.0)
+
+
+def is_running(log: Path) -> bool:
+    """Return whether a command still runs, or a process that it left, although breakeven was killed."""
+    try:
+        with log.open("rb") as stream:
+            return not _lock(stream)
+    except OSError:
+        return False
+
+
+def _lock(log: IO[bytes]) -> bool:
+    """Lock a log for all processes that inherit it; return False if it is locked."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def _watching() -> Iterator[IO[bytes]]:
+    """Yield the input of a shell that reads the number of a process group, and ends it after a kill of ours.
+
+    The kill closes that input. The shell starts first: a signal meanwhile would leave the command running.
+    """
+    watcher = subprocess.Popen(
+        ["/bin/sh", "-c", _WATCH],
+        bufsize=0,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # what kills all of breakeven's group does not reach it
+    )
+    assert watcher.stdin is not None
+    try:
+        yield watcher.stdin
+    finally:
+        watcher.kill()
+        watcher.communicate()
 
 
 class _EndOfCommand:

@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from breakeven.errors import RunFileError, UsageError
+from breakeven.experiment.shell import KILL_AFTER_S, is_running
 from breakeven.files import read_file, write_whole
 from breakeven.format import one_line, plural
 from breakeven.runs.json_files import MAX_BYTES, convert, parsed
@@ -27,6 +29,9 @@ from breakeven.runs.schema import Run
 PLAN, LOCK, UNFINISHED, PREVIOUS = "plan.json", ".lock", "unfinished", "previous"
 
 _CHOOSE_ANOTHER = "choose another directory with --output"
+
+WAIT_S = 2 * KILL_AFTER_S
+"""How long the command of a call that was killed is waited for; it ends on its own within `KILL_AFTER_S`."""
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e30)]
 
@@ -181,6 +186,7 @@ def open_workspace(
         workspace.path.mkdir(parents=True, exist_ok=True)
     with _locked(workspace):
         found = load_plan(workspace.path)
+        _wait_for_commands(workspace, found)
         if found is not None and found.runs:  # a plan without runs, as after a typo, is replaced
             if not fresh:
                 _check_same(found.asked, asked, directory)
@@ -230,6 +236,27 @@ def _locked(workspace: Workspace) -> Iterator[None]:
                 f"another breakeven is measuring in {workspace.path}; wait for it, or {_CHOOSE_ANOTHER}"
             ) from None
         yield
+
+
+def _wait_for_commands(workspace: Workspace, found: ExperimentPlan | None) -> None:
+    """Wait for the command of a call that was killed: it would disturb what is measured now.
+
+    Raises:
+        UsageError: it does not end.
+    """
+    completed = {} if found is None else found.runs
+    for log in workspace.path.glob("*.log"):
+        if log.stem in completed or not is_running(log):
+            continue
+        workspace.messages.append("waited for the command of an earlier call, which was killed, to end")
+        end_s = monotonic() + WAIT_S
+        while is_running(log):
+            if monotonic() > end_s:
+                raise UsageError(
+                    f"a process that an earlier call started still runs (`lsof {log}` lists it); end it, or "
+                    f"{_CHOOSE_ANOTHER}"
+                )
+            sleep(0.05)
 
 
 def _check_same(found: Mapping[str, Any], asked: Mapping[str, Any], directory: Path) -> None:

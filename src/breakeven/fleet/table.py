@@ -67,16 +67,17 @@ class Display:
     def table(self) -> Table:
         """Return the table."""
         from rich.table import Table
+        from rich.text import Text
 
         rows = sorted(self._rows(), key=lambda row: _ORDER.index(row.state))
         table = Table("machine class", "machine", "state", "cases", "time", box=None)
         for row in rows[:MAX_ROWS]:
             since_s = row.began_s if row.state in (State.RUNNING, State.WAITING) else row.since_s
             table.add_row(
-                shortened(row.place.machine.label, 50),
-                shortened(row.place.label, 24),
+                Text(shortened(row.place.machine.label, 50)),
+                Text(shortened(row.place.label, 24)),
                 row.state,
-                row.progress,
+                Text(row.progress),
                 duration(self._clock() - since_s) if row.state in (State.RUNNING, State.WAITING) else "",
             )
         if rows[MAX_ROWS:]:

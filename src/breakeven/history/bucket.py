@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from breakeven.errors import StorageError, StoreError, UsageError
 from breakeven.format import one_line
 from breakeven.history.database import reason_of
 from breakeven.history.folder import CLASS_PREFIX, CREATE, is_run_file
+from breakeven.temporary import ScratchDirectory
 
 CONNECTIONS = 16
 """How many files are downloaded at the same time."""
@@ -251,9 +252,9 @@ def _failure(error: Exception) -> tuple[str, str]:
 @contextmanager
 def _scratch() -> Iterator[Path]:
     with _writing_locally():
-        made = tempfile.TemporaryDirectory(prefix="breakeven-", ignore_cleanup_errors=True)
-    with made as directory:
-        yield Path(directory)
+        made = ScratchDirectory()
+    with closing(made):
+        yield made.path
 
 
 @contextmanager

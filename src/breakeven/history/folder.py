@@ -13,6 +13,7 @@ from breakeven.errors import StorageError, StoreError
 from breakeven.files import read_file, write_whole
 from breakeven.format import one_line
 from breakeven.history.database import reason_of
+from breakeven.temporary import lock_of, locked, temporary_file
 
 CLASS_PREFIX = "class="
 SUFFIX = ".parquet"
@@ -39,7 +40,7 @@ class Folder:
     """A store in the directory `path`, which need not exist.
 
     Each file is written under a temporary name that readers ignore, synced, and then linked to its final
-    name. A killed writer leaves only a temporary file.
+    name. A killed writer leaves only a temporary file, which the next one removes.
     """
 
     path: str
@@ -102,28 +103,30 @@ class Folder:
         import duckdb
 
         path = Path(self.path, name)
-        temporary = path.with_name(f".{path.stem}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write(temporary)
-            _sync(temporary)
-            is_new = _link(temporary, path)
+            with temporary_file(path.parent) as temporary:
+                write(temporary)
+                _sync(temporary)
+                is_new = _link(temporary, path)
             _sync(path.parent)
         except (OSError, duckdb.Error) as error:
             remedy = "free some space or choose another --store"
             raise StorageError(str(path.parent), reason_of(error), remedy) from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
         return is_new
 
     def update(self, name: str, change: Callable[[bytes | None], bytes]) -> None:
         """Replace the content of a file, None where it does not exist, by what `change` makes of it.
 
+        Concurrent calls take turns.
+
         Raises:
             OSError: it cannot be read or written; it is unchanged.
         """
-        write_whole(Path(self.path, name), change(self.read(name)))
+        path = Path(self.path, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(lock_of(path)):
+            write_whole(path, change(self.read(name)))
 
 
 def _link(temporary: Path, path: Path) -> bool:

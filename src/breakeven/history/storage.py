@@ -4,7 +4,7 @@ Both have the same names: ``class=CLASS/TIME-DIGEST.parquet`` and ``accepted.jso
 complete or not at all and never replaces another one, so that any number of writers need no index or lock. In
 a bucket this rests on conditional writes: ``If-None-Match: *`` for a run's file, and ``If-Match`` with the
 version that was read for ``accepted.json``, so that no concurrent writer's entry is lost. In a directory
-``accepted.json`` is for one writer at a time: the last one replaces the file.
+the writers of ``accepted.json`` take turns with a lock.
 """
 
 from __future__ import annotations

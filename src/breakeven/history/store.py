@@ -57,7 +57,7 @@ COPY (
         SELECT "row", list(time_s ORDER BY "round") AS times_s FROM timed GROUP BY "row"
     ) AS rounds USING ("row")
     ORDER BY "row"
-) TO {path} (FORMAT parquet, COMPRESSION zstd)
+) TO {path} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)
 """
 
 

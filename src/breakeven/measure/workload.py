@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from breakeven.errors import RecipeError
+from breakeven.format import one_line
 from breakeven.measure.settings import seed_all
 from breakeven.measure.tensors import kind, outputs_of, shapes_of
 from breakeven.measure.workload_checks import check
@@ -252,9 +253,8 @@ def where_of(recipe: Recipe, error: BaseException | None = None) -> str:
 
 
 def error_line(error: BaseException) -> str:
-    """Return the error's type and the first line of its message, cut at 300 characters."""
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    text = text if len(text) <= 300 else text[:297] + "..."
+    """Return the error's type and the first line of its message, printable, cut at 300 characters."""
+    text = one_line(next((line.strip() for line in str(error).splitlines() if line.strip()), ""), 300)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

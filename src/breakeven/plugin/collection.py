@@ -15,6 +15,7 @@ import pytest
 
 from breakeven.case import CaseKey
 from breakeven.device_names import processes_of
+from breakeven.format import printable
 from breakeven.plugin.selection import Selection
 from breakeven.plugin.sweeps import OF_RANK, WEAK_AXIS, Sweep, axis_value, is_swept
 
@@ -48,7 +49,7 @@ class InvalidSweep(pytest.Item):
 
     def runtest(self) -> None:
         """Fail with the problem."""
-        pytest.fail(self.problem, pytrace=False)
+        pytest.fail(printable(self.problem), pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Return the file and the function."""

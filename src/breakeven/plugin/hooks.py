@@ -18,6 +18,7 @@ import pytest
 
 import breakeven.hardware.cpus  # noqa: F401 - reads the affinity before torch is loaded
 from breakeven.errors import BreakevenError, UsageError
+from breakeven.format import printable
 from breakeven.plugin.assignment import Assignment, take_assignment
 from breakeven.plugin.case_clock import add_case_clock
 from breakeven.plugin.collection import (
@@ -220,7 +221,7 @@ def pytest_testnodedown(node: Any) -> None:
     """End a run of pytest-xdist whose workers collected a sweep: one line and exit code 4, as without it."""
     reason = reported_refusal(node)
     if reason is not None:
-        raise pytest.UsageError(reason)
+        raise pytest.UsageError(printable(reason))
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -421,7 +422,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         # A pipe has no width.
         columns = config.get_terminal_writer().fullwidth if terminalreporter.isatty else WIDTH
         for line in benchmarks.summary(columns):
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(printable(line))
 
 
 def _worker_of(assignment: Assignment) -> Worker:
@@ -452,7 +453,7 @@ def _usage_errors() -> Iterator[None]:
     try:
         yield
     except BreakevenError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(printable(error)) from None
 
 
 def _benchmarks_of(config: pytest.Config) -> BenchmarkSession:
@@ -492,5 +493,5 @@ def _write_line(config: pytest.Config, line: str) -> None:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         reporter.ensure_newline()
-        reporter.write_line(line)
+        reporter.write_line(printable(line))
         reporter.flush()

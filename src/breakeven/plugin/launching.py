@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -30,6 +28,7 @@ from breakeven.plugin.assignment import VARIABLE, Assignment
 from breakeven.plugin.cause import death, noted
 from breakeven.plugin.worker import STACK_SIGNAL
 from breakeven.runs.journal import Share
+from breakeven.temporary import ScratchDirectory
 
 MAX_TAIL = 4000
 """The bytes of a process's output in which its last line is searched."""
@@ -91,7 +90,8 @@ class Launcher:
     def __call__(self, share: Share) -> Running:
         """Start a process by its index, or the group of a device."""
         processes = processes_of(share.device)
-        files = tempfile.mkdtemp(prefix="breakeven-")
+        scratch = ScratchDirectory()
+        files = str(scratch.path)
         facts = {} if processes is None else thread_facts()
         assignment = Assignment(str(self._journal), share.process, os.getpid(), files, share.device, facts)
         if (cpus := affinity()) is not None:  # loading torch may have pinned this process to one CPU
@@ -103,10 +103,11 @@ class Launcher:
         command = [*python, "-m", "pytest", *self._arguments]
         environment = {**os.environ, VARIABLE: assignment.as_text()}
         if processes is None:
-            return MeasuringProcess(self._start(command, environment, assignment.output), assignment)
+            popen = self._start(command, environment, assignment.output)
+            return MeasuringProcess(popen, assignment, scratch)
         environment |= {FAILURE_VARIABLE: str(assignment.cause), **_threads_of_rank(processes)}
         agent = [*python, "-m", "breakeven.plugin.agent", str(processes), *command]
-        return MeasuringGroup(self._start(agent, environment, assignment.output), assignment)
+        return MeasuringGroup(self._start(agent, environment, assignment.output), assignment, scratch)
 
     def _start(
         self, command: Sequence[str], environment: dict[str, str], output: Path
@@ -125,9 +126,12 @@ class Launcher:
 class MeasuringProcess:
     """A measuring process that was started."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], assignment: Assignment) -> None:
+    def __init__(
+        self, popen: subprocess.Popen[bytes], assignment: Assignment, files: ScratchDirectory
+    ) -> None:
         self._popen = popen
         self._assignment = assignment
+        self._files = files
 
     def poll(self) -> int | None:
         """Return its exit code, negative for a signal; None while it runs."""
@@ -165,7 +169,7 @@ class MeasuringProcess:
 
     def close(self) -> None:
         """Remove its files."""
-        shutil.rmtree(self._assignment.files, ignore_errors=True)
+        self._files.close()
 
 
 class MeasuringGroup(MeasuringProcess):

@@ -18,7 +18,7 @@ import pytest
 
 from breakeven.case import OutcomeKind
 from breakeven.fitness import Look
-from breakeven.format import one_line
+from breakeven.format import one_line, printable
 from breakeven.plugin.busy import busy_lines
 from breakeven.runs.journal import CaseEnded, Journal, Line, ProcessStarted, Share
 
@@ -123,7 +123,7 @@ class LiveLine:
     # return is written separately, because text that the terminal cannot encode is escaped.
     def draw(self, line: str) -> None:
         """Draw the line in place of the last one, cut to the width of the terminal."""
-        columns = _columns()
+        columns, line = _columns(), printable(line)
         shown = line if len(line) <= columns else f"{line[: columns - 1]}…"
         self._reporter.write_raw("\r")
         self._reporter.write_raw(shown.ljust(columns), flush=True)
@@ -139,7 +139,7 @@ class LiveLine:
         """Write a line that stays."""
         self.erase()
         self._reporter.ensure_newline()
-        self._reporter.write_line(line)
+        self._reporter.write_line(printable(line))
         self._reporter.flush()  # a pipe would buffer it
 
 
@@ -313,7 +313,7 @@ class ProgressDisplay:
         if report.nodeid in self._progress and not is_quiet:
             self._line.erase()
             line = f"{self._letter} {self._benchmarks.plan.label(report.nodeid)}"
-            self._reporter.write_line(line, red=report.failed, yellow=not report.failed)
+            self._reporter.write_line(printable(line), red=report.failed, yellow=not report.failed)
             self._reporter.flush()
         return result
 

@@ -19,7 +19,7 @@ import pytest
 from breakeven.case import SCHEMA, CaseKey, OutcomeKind
 from breakeven.errors import UsageError
 from breakeven.fitness import Load
-from breakeven.format import one_line, plural
+from breakeven.format import one_line, plural, printable
 from breakeven.hardware.device import Device
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.busy import BusyWatch
@@ -87,7 +87,7 @@ class ReplayingSession(BenchmarkSession):
         try:
             coordinator.run()
         except JournalUnwritableError as error:
-            pytest.exit(f"breakeven: {error}", returncode=pytest.ExitCode.TESTS_FAILED)
+            pytest.exit(printable(f"breakeven: {error}"), returncode=pytest.ExitCode.TESTS_FAILED)
         finally:
             progress.close()
         self.is_kept = True
@@ -113,7 +113,8 @@ class ReplayingSession(BenchmarkSession):
         self._results[item.nodeid] = _result(case, joined)
         self.timings[item.nodeid] = Timing(case, median_interval(joined.data), flags)
         if joined.failure:
-            pytest.fail(f"{case.label()}: {joined.failure}; it was timed all the same", pytrace=False)
+            text = f"{case.label()}: {joined.failure}; it was timed all the same"
+            pytest.fail(printable(text), pytrace=False)
         return None
 
     def measured_s(self, nodeid: str) -> float:
@@ -190,7 +191,8 @@ class ReplayingSession(BenchmarkSession):
         outcome = self._record(nodeid, joined.outcome, joined.reason)
         if joined.stack and self.options.wants_traceback and joined.outcome == OutcomeKind.FAILED:
             # The summary at the end shows the first line.
-            pytest.fail("\n".join([f"{outcome.name}: {outcome.reason}", *joined.stack]), pytrace=False)
+            lines = [f"{outcome.name}: {outcome.reason}", *(line.expandtabs() for line in joined.stack)]
+            pytest.fail("\n".join(map(printable, lines)), pytrace=False)
         return Untimed(outcome)
 
     def _timed_first(self, session: pytest.Session) -> None:

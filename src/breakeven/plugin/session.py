@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TypeVar
 import pytest
 
 from breakeven.case import SCHEMA, CaseKey, Outcome, OutcomeKind
+from breakeven.format import printable
 from breakeven.hardware.device import Device
 from breakeven.measure.workload import Recipe
 from breakeven.plugin.options import Options
@@ -44,10 +45,10 @@ class Untimed:
         """Skip or fail the running test, with one line unless a traceback was requested."""
         __tracebackhide__ = True
         if self.outcome.outcome in (OutcomeKind.SKIPPED, OutcomeKind.OOM, OutcomeKind.TIMEOUT):
-            pytest.skip(self.outcome.reason)
+            pytest.skip(printable(self.outcome.reason))
         if self.error is not None:
             raise self.error
-        pytest.fail(f"{self.outcome.name}: {self.outcome.reason}{self.hint}", pytrace=False)
+        pytest.fail(printable(f"{self.outcome.name}: {self.outcome.reason}{self.hint}"), pytrace=False)
 
 
 class BenchmarkSession(ABC):

@@ -77,7 +77,7 @@ def show_renderables(history: History, page: Path) -> Iterator[RenderableType]:
 def add_line(added: Added) -> str:
     """Return the result for one run file, on one line."""
     done = f"added as {added.path}" if added.new else f"is already in the store, as {added.path}"
-    return f"{added.run}: {done}".encode("utf-8", "backslashreplace").decode()
+    return f"{added.run}: {done}"
 
 
 def accept_lines(entries: Sequence[Acceptance], path: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 from msgspec import Meta
 
+from breakeven.format import without_commands_in_json
 from breakeven.stats.verdict import Verdict
 
 Version = Literal[1]
@@ -37,7 +38,8 @@ class JsonOutput(msgspec.Struct, forbid_unknown_fields=True):
 def json_text(output: object) -> str:
     """Return the output as JSON text; its numbers are finite or null."""
     # Not msgspec's encoder, which refuses lone surrogates and NumPy's floats.
-    return json.dumps(output, indent=1, allow_nan=False, default=_plain) + "\n"
+    text = json.dumps(output, indent=1, allow_nan=False, default=_plain)
+    return f"{without_commands_in_json(text)}\n"
 
 
 def json_schema(output: type[JsonOutput]) -> dict[str, Any]:

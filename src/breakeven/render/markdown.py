@@ -49,7 +49,7 @@ def verdict(lines: Sequence[str]) -> list[str]:
 
 def plot(title: str, dots: Sequence[Dot], headings: Mapping[int, str] | None = None) -> list[str]:
     """Return the dot plot as a block of code; nothing without a ratio. See `terminal.plot`."""
-    lines = plot_lines(title, dots, headings or {})
+    lines = [line.replace("```", "\\x60``") for line in plot_lines(title, dots, headings or {})]
     return ["\n".join(["```text", *lines, "```"])] if lines else []
 
 

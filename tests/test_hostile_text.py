@@ -1,0 +1,212 @@
+"""Names, paths, options and messages with hostile text, in the output of every command."""
+
+import csv
+import io
+import json
+import re
+
+import pytest
+from markdown_it import MarkdownIt
+
+from breakeven import cli
+from breakeven.format import printable
+from breakeven.render import report_files
+from support.histories import commit, content, medians
+from support.reports import box
+from support.run_files import affine_run, benchmark, outcome, write
+
+HOSTILE = (
+    "::error title=x::a",
+    " \t::add-mask::a",
+    "##[error]a",
+    "###[group]a",
+    "##vso[task.setvariable variable=PATH]a",
+    "##teamcity[testFailed name='a']",
+    "a\n::error::b",
+    "a\r##[error]b",
+    "a\x85::error::b",
+    "a\u2028::error::b",
+    "a\x1b[2J\x1b]0;title\x07",
+    "a\x9b31m",
+    "a\u202eb\u2066c",
+    "a\u200bb\u2060c\ufeff",
+    "a\u3164\u115f\u180e\ufe0fb",
+    "a\ud800b",
+    "a\x00b\x7f",
+    "```\n::error::a",
+    "```",
+    "~~~",
+    "x" * 97 + " ::error::wrapped " + "y" * 97 + " ::error::again",
+    "=HYPERLINK(1)",
+    "[link=http://x]a[/link]",
+)
+"""Workflow commands, escape sequences, line breaks, and characters that hide or reorder others."""
+
+COMMAND = re.compile(r"(?m)^\s*::|##[\w-]*\[")
+HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u034f\u115f\u1160\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\ud800-\udfff]"
+)
+
+
+def check(text):
+    """Check that a log, a terminal or a page shows the text as what it is."""
+    assert not COMMAND.search(text), COMMAND.search(text)
+    assert not HIDDEN.search(text), HIDDEN.search(text)
+
+
+@pytest.fixture
+def call(capsys):
+    """Run a command and return its standard output; both outputs are checked."""
+
+    def run(*words):
+        code = cli.main([*map(str, words)])
+        out, err = capsys.readouterr()
+        assert code in (0, 1, 2, 3)
+        check(out)
+        check(err)
+        return out
+
+    return run
+
+
+def hostile_run(text, seed=0, slower=1.0):
+    """A run file in which every name, axis, reason and fact is the text."""
+    made = affine_run(
+        {"cpu": (1, 1), "cuda": (33, 0.2 * slower)}, seed=seed, workload=text, axes={text: text}
+    )
+    made["benchmarks"].append(
+        benchmark([1.0, 2.0], workload=text, device=text, axes={text: text}, flags=[text])
+    )
+    ended = [outcome("failed", text, workload=text, axes={text: text}, batch_size=3), outcome(text, text)]
+    made["breakeven"] = {"schema": 1, "outcomes": ended}
+    made["machine_info"] = box(text)
+    made["commit_info"] = {"id": "0" * 40, "branch": text, "dirty": False}
+    return made
+
+
+MIXED = ("".join(HOSTILE[:10]), "a##[error]" + "".join(HOSTILE[10:19]))
+"""What is tried every day; one kind at a time takes minutes."""
+
+
+@pytest.fixture(
+    params=[*MIXED, *(pytest.param(one, marks=pytest.mark.slow) for one in HOSTILE)],
+    ids=range(len(MIXED) + len(HOSTILE)),
+)
+def text(request):
+    return request.param
+
+
+def test_report(call, text, tmp_path, monkeypatch):
+    """In each format, and in each file."""
+    summary = tmp_path / "step"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    path = write(tmp_path / "run.json", hostile_run(text))
+    call("report", path, "--format", "markdown")
+    check(summary.read_text("utf-8"))
+    for file in (tmp_path / "run.json.report").rglob("*"):
+        if file.suffix in {".md", ".csv", ".html"}:
+            check(re.sub(r"(?s)<(style|script).*?</\1>", "", file.read_text("utf-8")))
+    monkeypatch.setattr(report_files, "write_report", lambda *_: [])  # it takes seconds
+    call("report", path)
+    call("report", path, "--label", f"{path}={text}")
+    assert json.loads(call("report", path, "--format", "json"))["speedup"][0]["workload"] == text
+    for row in csv.reader(io.StringIO(call("report", path, "--format", "csv"))):
+        assert not any(cell.startswith(("=", "+", "@", "\t")) for cell in row)
+
+
+def test_compare(call, text, tmp_path):
+    base, head = (
+        write(tmp_path / name, hostile_run(text, seed, slower))
+        for seed, (name, slower) in enumerate([("a.json", 1.0), ("b.json", 1.5)])
+    )
+    call("compare", base, head)
+    names = [case["case"] for case in json.loads(call("compare", base, head, "--format", "json"))["cases"]]
+    assert any(text in name or json.dumps(text)[1:-1] in name for name in names)
+    page = MarkdownIt().enable("table").render(call("compare", base, head, "--format", "markdown"))
+    assert page.count("<code") <= 1
+
+
+def test_history(call, text, tmp_path):
+    """All actions; `accept` repeats the names, the reason and the file."""
+    store = tmp_path / "store"
+    for i, value in enumerate(medians(24, step=1.5, at=16)):
+        cells = [benchmark([value] * 6, workload=text, axes={text: text})]
+        made = content(i, cells, box(text), [outcome("failed", text, workload=text)], branch=text)
+        call("history", "add", write(tmp_path / f"{i}.json", made), "--store", store)
+    for form in ("terminal", "markdown", "json"):
+        call("history", "check", "--store", store, "--format", form)
+    call("history", "show", "--store", store)
+    check(re.sub(r"(?s)<(style|script).*?</\1>", "", (store / "page" / "index.html").read_text("utf-8")))
+    for form in ("terminal", "json"):
+        words = ("history", "accept", commit(16), "--case", "* cpu *", "--reason", text)
+        assert call(*words, "--store", store, "--format", form)
+    call("history", "check", "--store", store)
+
+
+def test_merge(call, text, tmp_path):
+    path = write(tmp_path / "run.json", hostile_run(text))
+    call("merge", path, "-o", tmp_path / "merged.json")
+    call("merge", path, write(tmp_path / "other.json", hostile_run("other")), "-o", tmp_path / "merged.json")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("{0}",),
+        ("--{0}",),
+        ("report", "{0}"),
+        ("report", "{run}", "-o", "{folder}/{0}"),
+        ("report", "{run}", "--baseline", "{0}"),
+        ("report", "{run}", "--label", "{run}={0}"),
+        ("report", "{run}", "--price", "{0}"),
+        ("report", "{run}", "--format", "{0}"),
+        ("compare", "{run}", "{0}"),
+        ("compare", "{run}", "{run}", "--fail-on", "{0}"),
+        ("compare", "{run}", "{run}", "--noise", "{0}"),
+        ("history", "{0}"),
+        ("history", "add", "{0}"),
+        ("history", "add", "{run}", "--store", "{folder}/{0}"),
+        ("history", "check", "--store", "{0}"),
+        ("history", "check", "--store", "s3://{0}"),
+        ("history", "check", "--accepted", "{0}"),
+        ("history", "accept", "{0}", "--reason", "x"),
+        ("merge", "{0}", "-o", "x"),
+        ("merge", "{run}", "-o", "{folder}/{0}/x"),
+        ("recover", "{0}"),
+        ("ab", "--base", "{0}", "--candidate", "x"),
+        ("ab", "--base", "a {{out}}", "--candidate", "a {{out}}", "--budget", "{0}"),
+        ("calibrate", "{0}"),
+        ("ci", "{0}"),
+        ("fleet", "{0}"),
+        ("doctor", "--{0}"),
+    ],
+    ids=" ".join,
+)
+def test_arguments(call, text, tmp_path, monkeypatch, words):
+    """Of every command; a NUL cannot be in an argument."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(report_files, "write_report", lambda _, home, __: [home / "index.html"])
+    run = write(tmp_path / "run.json", affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}))
+    given = text.replace("\0", "").replace("/", "").replace("\ud800", "\udcff")
+    call(*(word.format(given, run=run, folder=tmp_path) for word in words))
+
+
+def test_printable_is_stable():
+    """What has been made printable is not changed again, so that parts of a line may be."""
+    for text in HOSTILE:
+        assert printable(printable(text)) == printable(text)
+        check(printable(text))
+
+
+def test_what_stays():
+    """Names in any script, symbols, node ids and markdown's headings."""
+    for text in (
+        "模型 é µs ±2% — 1.5x",
+        "bench/bench_a.py::test_a[64]",
+        "## [1.0] x",
+        "a::b",
+        "#[a]",
+        "שלום",
+    ):
+        assert printable(text) == text
