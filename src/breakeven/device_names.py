@@ -43,7 +43,7 @@ def device_order(device: str) -> tuple[int, int, str, int]:
     """
     member, processes = member_of(device), processes_of(device) or 0
     threads = member.removeprefix("cpu@")
-    if threads.isdecimal():
+    if threads.isdecimal() and len(threads) < 20:  # Python refuses to convert thousands of digits
         return (1, int(threads), member, processes)
     return (0 if member == "cpu" else 2 if is_cpu(member) else 3, 0, member, processes)
 

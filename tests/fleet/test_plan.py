@@ -97,3 +97,23 @@ def test_a_run_must_have_the_settings_of_its_node(changed, problem):
     (place,) = plan([node(0)], {"id0": probe(A)}, VERSION).classes[A]
     class_id = A if not changed else "other"
     assert mismatch(place, {"breakeven": facts(class_id, **{"cpu": "aaaa", **changed})}) == problem
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"class_id": "../../x"}, "its answer is damaged (Expected `str` matching regex"),
+        ({"instance_id": ["i0"]}, "its answer is damaged (Expected `str`, got `array`"),
+        (
+            {"class": {"gpu_count": "2"}},
+            "its answer is damaged (Expected `int | null`, got `str` - at `$.machine.class.gpu_count`)",
+        ),
+    ],
+)
+def test_damaged_answer(change, problem):
+    """What a node answers names a directory: it never leads out of the workspace."""
+    answer = probe(A)
+    answer["machine"] |= change
+    found = plan([node(0)], {"id0": answer}, VERSION)
+    assert found.classes == {}
+    assert problem in found.problems[0]

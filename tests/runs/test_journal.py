@@ -233,7 +233,7 @@ def test_loads(path):
     [("timed", True, False), ("failed", False, True), ("crashed", False, True), ("oom", False, False)],
 )
 def test_stored(path, outcome, is_timed, is_failure):
-    write(path, run_started(), untimed("a", 0, outcome))
+    write(path, run_started(), untimed("a", 0, outcome, data=[1.0]))
     stored = read_journal(path).ended["a"][0]
     assert (stored.is_timed, stored.is_failure) == (is_timed, is_failure)
 
@@ -318,3 +318,38 @@ def test_shares(path):
 def test_shares_of_groups_only(path):
     write(path, run_started(("a@2xcpu",), processes=1))
     assert read_journal(path).shares == [(0, "2xcpu")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        timed("a", 0, 1.0, evidence=7),
+        timed("a", 0, 1.0, flags="noisy"),
+        timed("a", 0, 1.0, warmup_rounds="2"),
+        timed("a", 0, 1e300),
+        timed("a", 0, float("nan")),
+        timed("a", 0),
+        ended(0, canary={"cpu": {"start": {"median_s": "1"}}}),
+        ended(0, retimed={}),
+    ],
+)
+def test_unusable_facts(path, line):
+    """A line with facts that cannot be joined is ignored, and the others are kept."""
+    write(path, run_started(), process(0), line, timed("b", 0, 1.0))
+    journal = read_journal(path)
+    assert (list(journal.ended), journal.finished) == (["b"], {})
+
+
+@pytest.mark.parametrize(
+    "fields", [{"processes": 10**9}, {"cases": {"a": {"phase": {}}}}, {"cases": {"a": {"device": 1}}}]
+)
+def test_unusable_run(path, fields):
+    given = {"cases": ("a",), **fields}
+    line = run_started(
+        **{name: value for name, value in given.items() if name != "cases" or name not in fields}
+    )
+    if "cases" in fields:
+        line.cases = fields["cases"]
+    write(path, line)
+    with pytest.raises(RunFileError, match="is not the journal of a run"):
+        read_journal(path)

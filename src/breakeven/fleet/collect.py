@@ -45,7 +45,7 @@ def check_whole(path: Path) -> _Parts:
     """
     try:
         return _decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise RunFileError(f"{path} is not a whole run file ({one_line(error)})") from None
 
 

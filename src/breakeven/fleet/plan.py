@@ -4,16 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from breakeven.errors import UsageError
 from breakeven.format import joined, one_line, plural
 from breakeven.grouping import grouped
-from breakeven.runs.json_files import mapping
+from breakeven.runs.json_files import convert
 from breakeven.runs.machine import Machine, differences, machine_of, with_unique_labels
 
 CHECKED = ("threads", "affinity_threads", "gpu_count")
 """Facts of a run file that must be those that the node reported before it."""
+
+_Id = Annotated[str, msgspec.Meta(pattern=r"^[\w-][\w.-]*$", max_length=200)]  # the name of a directory
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _ClassFacts(msgspec.Struct):
+    affinity_threads: _Count | None = None
+    gpu_count: _Count | None = None
+
+
+class _MachineFacts(msgspec.Struct):
+    facts: _ClassFacts = msgspec.field(name="class")
+    class_id: _Id
+    instance_id: _Id
+
+
+class _Shell(msgspec.Struct):
+    affinity_threads: _Count | None = None
+
+
+class _Answer(msgspec.Struct):
+    """What is read of a node's answer, apart from the facts that only its machine class has."""
+
+    machine: _MachineFacts
+    shell: _Shell
 
 
 @dataclass(frozen=True)
@@ -143,17 +170,22 @@ def _problem(node: Node, probe: Mapping[str, Any] | None, version: str) -> str |
     if "problem" in probe:
         reason = one_line(probe["problem"], 200)
         return f"{reason}; install there what is here: pip install breakeven=={version} torch"
-    if probe["breakeven"] != version:
-        return f"it has breakeven {probe['breakeven']}, and here is {version}; install {version} there"
-    facts, shell = mapping(probe["machine"]["class"]), mapping(probe.get("shell"))
-    if shell.get("affinity_threads") not in (None, facts.get("affinity_threads")):
+    if probe.get("breakeven") != version:
+        found = one_line(str(probe.get("breakeven")), 40)
+        return f"it has breakeven {found}, and here is {version}; install {version} there"
+    try:
+        answer = convert(dict(probe), _Answer)
+    except msgspec.ValidationError as error:
+        return f"its answer is damaged ({one_line(error, 200)}); install breakeven=={version} there again"
+    facts, in_shell = answer.machine.facts, answer.shell.affinity_threads
+    if in_shell not in (None, facts.affinity_threads):
         return (
-            f"a process there may use {facts.get('affinity_threads')} CPUs and Ray's own "
-            f"{shell['affinity_threads']}; start Ray without a CPU affinity"
+            f"a process there may use {facts.affinity_threads} CPUs and Ray's own {in_shell}; start Ray "
+            "without a CPU affinity"
         )
-    if facts.get("gpu_count", 0) < node.gpus:
+    if (facts.gpu_count or 0) < node.gpus:
         return (
-            f"Ray offers {plural(int(node.gpus), 'GPU')} and torch finds {facts.get('gpu_count', 0)}; "
+            f"Ray offers {plural(int(node.gpus), 'GPU')} and torch finds {facts.gpu_count or 0}; "
             "install a torch that can use them, or start Ray there with --num-gpus=0"
         )
     return None

@@ -26,6 +26,7 @@ from breakeven.device_names import processes_of
 from breakeven.errors import BreakevenError, UsageError
 from breakeven.format import one_line
 from breakeven.phases import find_phase
+from breakeven.runs.journal_checks import is_case, is_machine, is_run, is_state
 from breakeven.runs.json_files import MAX_DEPTH, Place, is_deeper, parsed
 
 TIMED = "timed"
@@ -419,12 +420,30 @@ def _shard_text(run: RunStarted) -> str:
 
 
 def _decoded(raw: bytes) -> Line | None:
+    line = _parsed_line(raw)
+    return line if line is not None and _is_sound(line) else None
+
+
+def _parsed_line(raw: bytes) -> Line | None:
     try:
         line = _decode(raw)
         return None if is_deeper(list(msgspec.structs.astuple(line)), MAX_DEPTH) else line
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):  # the first one also for what is not UTF-8
         pass
     try:
         return _convert(parsed(raw))
     except ValueError:  # msgspec's and json's errors are of this kind
         return None
+
+
+def _is_sound(line: Line) -> bool:
+    match line:
+        case RunStarted():
+            return is_run(line.processes, line.cases)
+        case ProcessStarted():
+            return is_machine(line.machine)
+        case CaseEnded():
+            return is_case(line.outcome == TIMED, line.data, line.extra_info)
+        case ProcessEnded():
+            return is_state(line.state)
+    return True
