@@ -14,7 +14,7 @@ from breakeven.measure.earlier import AGREEING
 from breakeven.measure.parts import PART_ROUNDS
 from breakeven.measure.round_plan import RoundNoise, plan_rounds
 from breakeven.measure.runner import MAX_CALLS, MIN_CALLS
-from breakeven.measure.skips import MAX_OVERRUN, why_over_budget
+from breakeven.measure.skips import max_rounds_s, why_over_budget
 from breakeven.measure.timing import Timed
 from breakeven.measure.warmup import (
     ACCELERATOR_WARMUP,
@@ -104,7 +104,7 @@ def case_s(
             loss check's reference, and decides whether the others take too long to be tried.
         is_later: whether an earlier process of the run has timed the case, or found that it takes too long.
     """
-    known, limit_s = parse_phase(phase), MAX_OVERRUN * budget.max_time_s
+    known, limit_s = parse_phase(phase), max_rounds_s(budget)
     calls = 1 + MIN_CALLS
     if not known.is_always_timed and why_over_budget(step_s, budget) is not None:
         if is_later:

@@ -111,7 +111,9 @@ class ReplayingSession(BenchmarkSession):
         benchmark.pedantic(lambda: None, rounds=len(joined.data), warmup_rounds=0, iterations=1)
         flags = tuple(joined.extra_info["flags"])
         self._results[item.nodeid] = _result(case, joined)
-        self.timings[item.nodeid] = Timing(case, median_interval(joined.data), flags)
+        self.timings[item.nodeid] = Timing(
+            case, median_interval(joined.data), flags, joined.extra_info.get("batch_bytes")
+        )
         if joined.failure:
             pytest.fail(f"{case.label()}: {joined.failure}; it was timed all the same", pytrace=False)
         return None
