@@ -165,7 +165,9 @@ def test_timeout_method(bench, method):
     bench.pytester.makepyfile(test_plain=PLAIN)
     result = bench.write(SWEPT).run("test_plain.py", "-p", "no:timeout")
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines([f"methods: *'bench_swept?1-cpu@1-train?', 'signal'*('test_plain', '{method}')*"])
+    result.stdout.fnmatch_lines(
+        [f"methods: *'bench_swept?1-cpu@1-train?', 'signal'*('test_plain', '{method}')*"]
+    )
 
 
 def test_timeout_method_without_signals(bench, monkeypatch):

@@ -257,11 +257,10 @@ class Runner:
                 return [first], (first_loss, None)
             later = [time_round(round_, self._clock)]
             losses = first_loss, self._compared_loss(round_)
-            may_be_skipped = self._may_be_skipped(case, earlier)
-            while self._may_get_faster(round_, later, deadline, earlier, may_be_skipped=may_be_skipped):
+            while self._may_get_faster(round_, later, deadline, earlier):
                 later.append(time_round(round_, self._clock))
             fastest_s = round_.cycle // round_.steps * min(timed.total_s for timed in later)
-            if may_be_skipped:
+            if self._may_be_skipped(case, earlier):
                 deadline.check((MIN_SLOW + max(0, MIN_CALLS - len(later))) * fastest_s)
                 self._skip_if_slow(case, fastest_s)
             else:
@@ -284,19 +283,13 @@ class Runner:
             raise
 
     def _may_get_faster(
-        self,
-        round_: Round,
-        later: list[Timed],
-        deadline: Deadline,
-        earlier: Earlier | None,
-        *,
-        may_be_skipped: bool,
+        self, round_: Round, later: list[Timed], deadline: Deadline, earlier: Earlier | None
     ) -> bool:
         """Return whether another call may show that a case is not too slow.
 
         A busy neighbor can slow a few calls of 1 ms down to 1 s, and a compiler works in several of the
-        first ones. Of a case that is not skipped, more than `MIN_CALLS` are only made where they get faster,
-        and none at the level of earlier processes.
+        first ones. Of what is always timed, or was by an earlier process, more than `MIN_CALLS` are only made
+        where they get faster, and none at the level of earlier processes.
         """
         seconds = [timed.total_s for timed in later]
         if deadline.left_s < (1 + MIN_SLOW) * seconds[-1]:
@@ -308,8 +301,9 @@ class Runner:
         if len(later) >= MAX_CALLS or min(seconds) <= max_round_s(self.budget):
             return False
         is_cheap = sum(seconds) < max_rounds_s(self.budget)
+        may_be_stalled = not round_.phase.is_always_timed and earlier is None
         return seconds[-1] < seconds[-2] / 2 or (
-            may_be_skipped and (is_cheap or round_.trainer.workload.compile)
+            may_be_stalled and (is_cheap or round_.trainer.workload.compile)
         )
 
     def _warmed_up(

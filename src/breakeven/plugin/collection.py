@@ -18,7 +18,6 @@ from breakeven.device_names import processes_of
 from breakeven.plugin.selection import Selection
 from breakeven.plugin.sweeps import OF_RANK, WEAK_AXIS, Sweep, axis_value, is_swept
 
-
 OURS = "breakeven.plugin.hooks"
 """The module of the fixture `train_benchmark`."""
 

@@ -333,7 +333,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
-    """Let pytest-timeout end a case by a signal: its thread would end the process, and with it the results."""
+    """Let pytest-timeout end a case by a signal: its thread would end the process with all results."""
     if not is_case(item) or settings.method != "thread" or not hasattr(signal, "SIGALRM"):
         return None
     by_signal = settings._replace(method="signal")

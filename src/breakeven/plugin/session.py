@@ -24,7 +24,14 @@ from breakeven.plugin.options import Options
 from breakeven.plugin.order import sorted_in_place
 from breakeven.plugin.output import RunFile, check_writable
 from breakeven.plugin.plan import CasePlan
-from breakeven.plugin.summary import Timing, answer_lines, closing_lines, ignored_lines, reason_lines, table_lines
+from breakeven.plugin.summary import (
+    Timing,
+    answer_lines,
+    closing_lines,
+    ignored_lines,
+    reason_lines,
+    table_lines,
+)
 from breakeven.runs.joining import NOT_REACHED
 
 Found = TypeVar("Found", Timing, Outcome)

@@ -115,8 +115,8 @@ def ignored_lines(timings: Iterable[Timing]) -> list[str]:
             by_bytes = sizes.setdefault((timing.case.model, timing.case.device), {})
             by_bytes.setdefault(timing.batch_bytes, set()).add(timing.case.batch_size)
     lines = {
-        model.workload: f"breakeven: {model.workload}: batches {min(same)} and {max(same)} are equally large; "
-        "build inputs and targets with batch_size samples, else its break-even means nothing"
+        model.workload: f"breakeven: {model.workload}: batches {min(same)} and {max(same)} are equally "
+        "large; build inputs and targets with batch_size samples, else its break-even means nothing"
         for (model, _), by_bytes in sizes.items()
         for same in by_bytes.values()
         if len(same) > 1
