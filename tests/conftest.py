@@ -8,6 +8,8 @@ import difflib
 import gc
 import json
 import os
+import signal
+import threading
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -23,6 +25,9 @@ def pytest_configure():
 
     They do not belong to pytest-xdist, if it runs the tests: pytest-benchmark would time nothing.
     """
+    # A shell without job control ignores Ctrl-C in what it runs in the background.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["BREAKEVEN_PROCESSES"] = "0"
     os.environ.pop("PYTEST_XDIST_WORKER", None)
 

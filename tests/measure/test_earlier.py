@@ -173,20 +173,6 @@ def test_slower_level_is_not_skipped():
         later.measure("forward")
 
 
-def test_smaller_batches_predict_no_skip():
-    """Of a case that was timed."""
-    machine = Machine(Host)
-    for part_s, batch_size in ((1e-4, 1), (1e-2, 2)):
-        machine.part_s = part_s
-        process = machine.process()
-        process.measure("forward", batch_size=batch_size)
-    runner = process.runner
-    runner._skips.observe(CaseKey.of("w", 1, "forward", "simulated"), 1e-4)
-    with pytest.raises(CaseSkipped, match="predicted"):
-        process.measure("forward", batch_size=2000)
-    process.later("forward", batch_size=2000)
-
-
 @pytest.mark.parametrize("phase", ["forward", "train"])
 @pytest.mark.parametrize("slow", [{1: 10.0}, {1: 60.0, 2: 10.0, 3: 2.0}], ids=str)
 def test_slow_first_calls(phase, slow):

@@ -10,7 +10,15 @@ from torch import nn
 from breakeven.case import CaseKey
 from breakeven.hardware.devices import Cpu
 from breakeven.measure import loss_check
-from breakeven.measure.loss_check import COARSE, TF32, TOLERANCE, LossCheck, reference_loss, tolerance_of
+from breakeven.measure.loss_check import (
+    COARSE,
+    TF32,
+    TOLERANCE,
+    Forecast,
+    LossCheck,
+    reference_loss,
+    tolerance_of,
+)
 from breakeven.measure.workload import mlp
 from support.small_workloads import tiny
 
@@ -145,3 +153,19 @@ def test_threads_of_the_reference():
     with Cpu(expected + 1).active():
         reference_loss(workload)
     assert seen == {expected}
+
+
+@pytest.mark.parametrize(
+    ("seen", "predicted"),
+    [
+        ({1: 9.0, 10: 1.0, 20: 2.0, 500: 0.0}, 10.0),  # the line through the two largest smaller batches
+        ({10: 2.0, 20: 1.0}, 1.0),  # it never falls
+        ({10: 2.0}, None),
+    ],
+)
+def test_forecast(seen, predicted):
+    forecast = Forecast()
+    for batch_size, seconds in seen.items():
+        forecast.observe("cell", batch_size, seconds)
+    assert forecast.predict("cell", 100) == (predicted and pytest.approx(predicted))
+    assert forecast.predict("other", 100) is None

@@ -1,24 +1,25 @@
-"""Which cases take too long, and what smaller batches predict."""
+"""Which cases take too long, and which are not tried because earlier ones did."""
 
 import pytest
 
 from breakeven.case import Budget, CaseKey, OutcomeKind
 from breakeven.measure.outcomes import CaseSkipped, CaseTimeout, UnsupportedError
 from breakeven.measure.skips import (
-    CONTENDED_FACTOR,
+    APART_S,
     MAX_OVERRUN,
+    MIN_OVERRUN_S,
     Deadline,
-    Forecast,
     SkippedByRule,
     SkipPolicy,
-    SkipRule,
-    SlowedDown,
     max_round_s,
     raise_if_over_budget,
     why_over_budget,
 )
 
 BUDGET = Budget()
+LIMIT_S = max_round_s(BUDGET)
+TOO_LONG_S = 1.01 * LIMIT_S
+WHY = why_over_budget(TOO_LONG_S, BUDGET)
 
 
 def test_why_over_budget():
@@ -29,61 +30,6 @@ def test_why_over_budget():
     assert why_over_budget(2.0, Budget(max_time_s=3.0)) is None  # what the message names is enough
 
 
-@pytest.mark.parametrize(
-    ("seen", "predicted"),
-    [
-        ({1: 9.0, 10: 1.0, 20: 2.0, 500: 0.0}, 10.0),  # the line through the two largest smaller batches
-        ({10: 2.0, 20: 1.0}, 1.0),  # it never falls
-        ({10: 2.0}, None),
-    ],
-)
-def test_forecast(seen, predicted):
-    forecast = Forecast()
-    for batch_size, seconds in seen.items():
-        forecast.observe("cell", batch_size, seconds)
-    assert forecast.predict("cell", 100) == (predicted and pytest.approx(predicted))
-    assert forecast.predict("other", 100) is None
-
-
-@pytest.mark.parametrize(
-    ("kind", "batch_size", "phase", "covers"),
-    [
-        (OutcomeKind.SKIPPED, 8, "backward", True),
-        (OutcomeKind.SKIPPED, 8, "train_sync", True),
-        (OutcomeKind.SKIPPED, 8, "train", False),
-        (OutcomeKind.TIMEOUT, 8, "step", True),
-        (OutcomeKind.TIMEOUT, 16, "train", False),
-        (OutcomeKind.SKIPPED, 9, "backward", True),
-        (OutcomeKind.SKIPPED, 8, "forward", False),
-        (OutcomeKind.SKIPPED, 7, "train", False),
-        (OutcomeKind.OOM, 9, "transfer", True),
-        (OutcomeKind.OOM, 8, "train", False),
-        (OutcomeKind.OOM, 9, "train", True),
-    ],
-)
-def test_skip_rule(kind, batch_size, phase, covers):
-    """Out of memory covers larger batches, too long later phases too, but never the headline."""
-    rule = SkipRule(CaseKey.of("w", 8, "backward", "cpu"), kind, "")
-    assert rule.covers(CaseKey.of("w", batch_size, phase, "cpu")) is covers
-
-
-LIMIT_S = max_round_s(BUDGET)
-TOO_LONG_S = 1.01 * LIMIT_S
-
-
-def key(phase, batch_size=8):
-    return CaseKey.of("w", batch_size, phase, "cpu")
-
-
-def refused(policy, phase, batch_size=8, **options):
-    """The error by which a case is refused, None if it is tried."""
-    try:
-        policy.refuse(key(phase, batch_size), BUDGET, **options)
-    except CaseSkipped as error:
-        return error
-    return None
-
-
 def test_limit():
     """The minimum number of rounds takes a few times the maximum time, exactly."""
     budget = Budget(max_time_s=1.0, min_rounds=10)
@@ -91,87 +37,157 @@ def test_limit():
     assert why_over_budget(1.001 * MAX_OVERRUN / 10, budget) is not None
 
 
-@pytest.mark.parametrize(("phase", "is_refused"), [("forward", True), ("transfer", False), ("train", False)])
-def test_step_of_the_headline(phase, is_refused):
-    """Where it is too long the cell's other phases with whole steps are not tried, and know that step."""
-    policy = SkipPolicy()
-    policy.observe(key("train"), TOO_LONG_S)
-    error = refused(policy, phase)
-    assert (error is not None) is is_refused
-    if is_refused:
-        assert type(error) is CaseSkipped
-        assert (str(error), error.step_s) == (why_over_budget(TOO_LONG_S, BUDGET), TOO_LONG_S)
-    assert refused(policy, phase, batch_size=9) is None
-    assert refused(policy, phase, was_timed=True) is None
+@pytest.mark.parametrize("max_time_s", [1e-9, 0.02])
+def test_lowest_limit(max_time_s):
+    """However little time a case has, what takes no longer than preparing it is not too long."""
+    budget = Budget(max_time_s=max_time_s, min_rounds=10)
+    assert why_over_budget(MIN_OVERRUN_S / 10, budget) is None
+    assert why_over_budget(1.001 * MIN_OVERRUN_S / 10, budget) is not None
 
 
-def test_step_of_the_headline_that_fits():
-    policy = SkipPolicy()
-    policy.observe(key("train"), LIMIT_S)
-    assert refused(policy, "forward") is None
+def test_raise_if_over_budget():
+    raise_if_over_budget(LIMIT_S, BUDGET)
+    with pytest.raises(CaseSkipped) as raised:
+        raise_if_over_budget(TOO_LONG_S, BUDGET)
+    assert (str(raised.value), raised.value.step_s) == (WHY, TOO_LONG_S)
 
 
-@pytest.mark.parametrize("phase", ["train", "load", "forward", "transfer"])
-def test_predicted(phase):
-    """Smaller batches of the same phase predict it; the headline and loading are tried all the same."""
-    policy = SkipPolicy()
-    for batch_size in (1, 2):
-        policy.observe(key(phase, batch_size), batch_size * LIMIT_S / 4)
-    assert refused(policy, phase, 4) is None
-    error = refused(policy, phase, 5)
-    assert (error is not None) is (phase not in ("train", "load"))
-    if error is not None:
-        assert str(error) == f"predicted from smaller batches: {why_over_budget(1.25 * LIMIT_S, BUDGET)}"
-    assert refused(policy, phase, 5, was_timed=True) is None
+def key(phase, batch_size=8, device="cpu"):
+    return CaseKey.of("w", batch_size, phase, device)
+
+
+class Policy:
+    """A policy, its clock, and a model of which one case is timed."""
+
+    def __init__(self):
+        self.now_s = 1000.0
+        self.policy = SkipPolicy(lambda: self.now_s)
+        self.policy.add_timed(key("transfer"))
+
+    def observe(self, phase, seconds, batch_size=8, at_s=0.0):
+        self.now_s = 1000.0 + at_s
+        self.policy.observe(key(phase, batch_size), seconds, BUDGET)
+
+    def slow_twice(self, batch_size=8):
+        self.observe("train", TOO_LONG_S, batch_size)
+        self.observe("forward", TOO_LONG_S, batch_size, at_s=APART_S)
+
+    def refused(self, phase, batch_size=8, **options):
+        """The reason for which a case is refused, None if it is tried."""
+        try:
+            self.policy.refuse(key(phase, batch_size), **options)
+        except SkippedByRule as error:
+            return str(error)
+        return None
+
+
+@pytest.fixture
+def policy():
+    return Policy()
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "phase", "covers"),
+    ("phase", "batch_size", "is_refused"),
     [
-        (CaseSkipped("why"), OutcomeKind.SKIPPED, "backward", True),
-        (CaseTimeout("why"), OutcomeKind.TIMEOUT, "backward", True),
-        (SkippedByRule("why"), OutcomeKind.SKIPPED, "backward", False),
-        (SlowedDown("why"), OutcomeKind.SKIPPED, "backward", False),
-        (UnsupportedError("why"), OutcomeKind.SKIPPED, "backward", False),
-        (ValueError("why"), OutcomeKind.FAILED, "backward", False),
-        (MemoryError("why"), OutcomeKind.OOM, "train", True),
+        ("backward", 8, True),
+        ("train_sync", 9, True),
+        ("backward", 7, False),
+        ("train", 9, False),
+        ("infer", 9, False),
+        ("epoch", 9, False),
+        ("transfer", 9, False),
+        ("load", 9, False),
     ],
 )
-def test_rules(error, kind, phase, covers):
-    """Whether an error implies something for a larger batch, unless an earlier process timed that."""
-    policy = SkipPolicy()
-    policy.add_rule(key(phase), error, kind, "why")
-    found = refused(policy, phase, 16)
-    assert (found is not None) is covers
-    if covers:
-        what = "out of memory" if kind == OutcomeKind.OOM else "why"
-        assert str(found) == f"not tried: {phase} at batch 8: {what}"
-    assert refused(policy, phase, 16, was_timed=True) is None
+def test_slow_steps(policy, phase, batch_size, is_refused):
+    """Two slow cases, far apart, show what else has whole steps of that size or larger ones."""
+    policy.slow_twice()
+    expected = f"not tried: forward at batch 8: {WHY}" if is_refused else None
+    assert policy.refused(phase, batch_size) == expected
+    assert policy.refused(phase, batch_size, was_timed=True) is None
 
 
-def test_lost_device():
+@pytest.mark.parametrize("phase", ["forward", "backward", "step", "train_sync"])
+@pytest.mark.parametrize("cases", [1, 20])
+def test_one_stall(policy, cases, phase):
+    """Any number of slow cases within a short time shows nothing: the machine may be stalled."""
+    for case in range(cases):
+        policy.observe("forward", 1e3, at_s=0.99 * APART_S * case / 20)
+    assert policy.refused(phase, 64) is None
+
+
+def test_timeouts(policy):
+    """They show as much as slow cases: nothing alone, and together that others take too long."""
+    policy.policy.add_failure(key("train"), CaseTimeout("why"), OutcomeKind.TIMEOUT, "why")
+    policy.now_s += APART_S
+    assert policy.refused("forward", 16) is None
+    policy.policy.add_failure(key("forward"), CaseTimeout("why"), OutcomeKind.TIMEOUT, "why")
+    assert policy.refused("backward", 16) == "not tried: forward at batch 8: why"
+
+
+@pytest.mark.parametrize(("fast_batch", "is_refused"), [(7, True), (8, False), (64, False)])
+@pytest.mark.parametrize("is_before", [False, True])
+def test_fast_step(policy, fast_batch, is_refused, is_before):
+    """One at that batch size or a larger one shows that the machine was stalled, also where it came first."""
+    if is_before:
+        policy.observe("train", LIMIT_S, fast_batch)
+    policy.slow_twice()
+    if not is_before:
+        policy.observe("train", LIMIT_S, fast_batch, at_s=2 * APART_S)
+    assert (policy.refused("backward") is not None) is is_refused
+    assert policy.policy.may_be_skipped(key("backward")) is is_refused
+
+
+@pytest.mark.parametrize("phase", ["transfer", "load", "epoch", "infer"])
+def test_what_shows_no_step(policy, phase):
+    """A copy, and what a loader slows down."""
+    policy.observe(phase, 1e3)
+    policy.observe(phase, 1e3, at_s=APART_S)
+    assert policy.refused("backward") is None
+    policy.observe(phase, 1e-9)
+    policy.slow_twice()
+    assert policy.refused("backward") is not None
+
+
+def test_may_be_skipped(policy):
+    """Not the first case of a model on a device, and none with an answer of its own."""
+    assert policy.policy.may_be_skipped(key("forward"))
+    assert policy.policy.may_be_skipped(key("transfer"))
+    assert not policy.policy.may_be_skipped(key("forward", device="cuda"))
+    assert not any(policy.policy.may_be_skipped(key(phase)) for phase in ("train", "infer", "load", "epoch"))
+
+
+def test_nothing_of_a_model_timed():
+    """However slow its cases are, one is timed."""
+    policy = Policy()
+    policy.policy = SkipPolicy(lambda: policy.now_s)
+    policy.slow_twice()
+    assert policy.refused("backward") is None
+    policy.policy.add_timed(key("forward"))
+    assert policy.refused("backward") is not None
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu@1"])
+def test_other_devices(policy, device):
+    policy.slow_twice()
+    policy.policy.add_timed(key("train", device=device))
+    policy.policy.refuse(key("backward", device=device))
+
+
+@pytest.mark.parametrize("error", [CaseSkipped("why"), UnsupportedError("why"), ValueError("why")])
+def test_failures_that_imply_nothing(policy, error):
+    for _ in range(3):
+        policy.policy.add_failure(key("forward"), error, OutcomeKind.SKIPPED, "why")
+        policy.now_s += APART_S
+    assert policy.refused("forward", 16) is None
+
+
+def test_lost_device(policy):
     """Nothing is tried on it, also what an earlier process timed."""
-    policy = SkipPolicy()
-    policy.add_rule(key("train"), RuntimeError(), OutcomeKind.CRASHED, "why")
+    policy.policy.add_failure(key("train"), RuntimeError(), OutcomeKind.CRASHED, "why")
     for was_timed in (False, True):
-        error = refused(policy, "transfer", 1, was_timed=was_timed)
-        assert isinstance(error, SkippedByRule)
-        assert str(error).startswith("not tried: cpu was lost in ")
-    policy.refuse(CaseKey.of("w", 8, "train", "cuda"), BUDGET)
-
-
-@pytest.mark.parametrize(
-    ("factor", "kind"),
-    [(1.0, CaseSkipped), (CONTENDED_FACTOR, CaseSkipped), (1.01 * CONTENDED_FACTOR, SlowedDown)],
-)
-def test_slowed_down(factor, kind):
-    """Rounds far slower than the fastest one are the fault of other programs."""
-    fastest_s = 2 * LIMIT_S
-    with pytest.raises(CaseSkipped) as raised:
-        raise_if_over_budget(factor * fastest_s, BUDGET, fastest_s)
-    assert type(raised.value) is kind
-    assert raised.value.step_s == (fastest_s if kind is SlowedDown else factor * fastest_s)
-    raise_if_over_budget(LIMIT_S, BUDGET, 1e-9)
+        assert policy.refused("transfer", 1, was_timed=was_timed).startswith("not tried: cpu was lost in ")
+    policy.policy.refuse(key("train", device="cuda"))
 
 
 def test_deadline():
@@ -190,26 +206,25 @@ def test_deadline():
 
 
 @pytest.mark.parametrize(
-    ("ended", "kind", "phase", "is_covered"),
+    ("ended", "phase", "batch_size", "is_refused"),
     [
-        ("train", OutcomeKind.OOM, "train", True),
-        ("train", OutcomeKind.OOM, "epoch", True),
-        ("train", OutcomeKind.OOM, "infer", False),  # it needs less memory
-        ("train", OutcomeKind.OOM, "load", False),  # it needs none of the device
-        ("infer", OutcomeKind.OOM, "infer", True),
-        ("infer", OutcomeKind.OOM, "train", True),
-        ("infer", OutcomeKind.OOM, "load", False),
-        ("load", OutcomeKind.OOM, "load", True),
-        ("load", OutcomeKind.OOM, "epoch", True),
-        ("load", OutcomeKind.OOM, "train", False),
-        ("forward", OutcomeKind.SKIPPED, "backward", True),
-        ("forward", OutcomeKind.SKIPPED, "infer", False),
-        ("forward", OutcomeKind.SKIPPED, "load", False),
-        ("forward", OutcomeKind.SKIPPED, "epoch", False),
-        ("transfer", OutcomeKind.SKIPPED, "infer", False),  # an answer is not skipped for its time
-        ("load", OutcomeKind.SKIPPED, "load", True),
+        ("backward", "transfer", 9, True),
+        ("backward", "train", 8, False),
+        ("backward", "train", 9, True),
+        ("train", "epoch", 16, True),
+        ("train", "infer", 16, False),  # it needs less memory
+        ("train", "load", 16, False),  # it needs none of the device
+        ("infer", "infer", 16, True),
+        ("infer", "train", 16, True),
+        ("transfer", "infer", 16, True),
+        ("infer", "load", 16, False),
+        ("load", "load", 16, True),
+        ("load", "epoch", 16, True),
+        ("load", "train", 16, False),
     ],
 )
-def test_what_a_rule_covers(ended, kind, phase, is_covered):
-    rule = SkipRule(CaseKey.of("w", 8, ended, "cpu"), kind, "")
-    assert rule.covers(CaseKey.of("w", 16, phase, "cpu")) is is_covered
+def test_out_of_memory(policy, ended, phase, batch_size, is_refused):
+    policy.policy.add_failure(key(ended), MemoryError(), OutcomeKind.OOM, "why")
+    expected = f"not tried: {ended} at batch 8: out of memory" if is_refused else None
+    assert policy.refused(phase, batch_size) == expected
+    assert policy.refused(phase, batch_size, was_timed=True) is None

@@ -250,7 +250,7 @@ def test_too_long(slow):
         "would take too long: 6 rounds of about 4.0 s, 24 s in all; --benchmark-max-time=5 or more is enough",
     )
     assert outcomes["bench_plain[16-cpu@1-train_sync]"][1].startswith(
-        "not tried: train_sync at batch 1: would take too"
+        "not tried: train at batch 16: would take too"
     )
 
 

@@ -14,7 +14,6 @@ from breakeven.errors import MeasurementError
 from breakeven.format import duration
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.settings import SEED, random_states, seed_all
-from breakeven.measure.skips import Forecast
 from breakeven.measure.trainer import Trainer
 from breakeven.measure.workload import Recipe, Workload, where_of
 
@@ -175,3 +174,27 @@ def tolerance_of(workload: Workload) -> tuple[float, float]:
     dtypes |= set() if workload.autocast is None else {workload.autocast}
     found = [TOLERANCE.get(dtype, COARSE) for dtype in dtypes if dtype.is_floating_point]
     return max([*found, *([TF32] if workload.tf32 else [])], default=TOLERANCE[torch.float32])
+
+
+class Forecast:
+    """Predicts a case's round from the same case at smaller batches: time grows linearly with the batch."""
+
+    def __init__(self) -> None:
+        self._seen: dict[object, dict[int, float]] = {}
+
+    def observe(self, key: object, batch_size: int, seconds: float) -> None:
+        """Remember the time of a round of `key` at a batch size."""
+        self._seen.setdefault(key, {})[batch_size] = seconds
+
+    def seen(self, key: object, batch_size: int) -> float | None:
+        """Return the time of a round of `key` at a batch size, None if it was not observed."""
+        return self._seen.get(key, {}).get(batch_size)
+
+    def predict(self, key: object, batch_size: int) -> float | None:
+        """Return the line through the two largest smaller batches, in seconds; None without two."""
+        smaller = sorted(item for item in self._seen.get(key, {}).items() if item[0] < batch_size)[-2:]
+        if len(smaller) < 2:
+            return None
+        (low_batch, low), (high_batch, high) = smaller
+        slope = max(0.0, (high - low) / (high_batch - low_batch))
+        return high + slope * (batch_size - high_batch)

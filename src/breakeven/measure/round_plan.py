@@ -10,7 +10,7 @@ from statistics import median
 from typing import Self
 
 from breakeven.case import Budget
-from breakeven.measure.skips import MAX_OVERRUN
+from breakeven.measure.skips import max_rounds_s
 from breakeven.measure.warmup import MEDIAN_INFLATION, Warmup, relative_noise
 
 MIN_TRUSTED = 16
@@ -71,8 +71,8 @@ def plan_rounds(
     allows, or 8 of several steps each. All of a case's processes share these rounds. Cheap rounds are added:
     up to 40, if they fit into a twentieth of the time.
 
-    Where even the minimum number of rounds would take more than `MAX_OVERRUN` times the time, in a later
-    process `LATER_OVERRUN` times, as many are planned as fit into that, and at least 2.
+    Where even the minimum number of rounds would take more than `max_rounds_s`, in a later process more than
+    `LATER_OVERRUN` times the time, as many are planned as fit into that, and at least 2.
 
     Args:
         warmup: the rounds before.
@@ -91,8 +91,8 @@ def plan_rounds(
     free = min(40, int(budget.max_time_s / 20 / cost))
     share = min(max(share, free, budget.min_rounds), budget.max_rounds)
     affordable = max(int(budget.max_time_s / cost), budget.min_rounds)
-    overrun = MAX_OVERRUN if is_first else LATER_OVERRUN
-    limit = max(int(min(overrun * budget.max_time_s, left_s) / cost), MIN_SLOW)
+    limit_s = max_rounds_s(budget) if is_first else LATER_OVERRUN * budget.max_time_s
+    limit = max(int(min(limit_s, left_s) / cost), MIN_SLOW)
     rounds = min(share, affordable, limit)
     lead_in = min(50, int(budget.max_time_s / 100 / cost))
     return RoundPlan(rounds, lead_in, steps)

@@ -19,11 +19,11 @@ from breakeven.measure.flops import FlopCounts, moved_bytes
 from breakeven.measure.loading_trainer import loading
 from breakeven.measure.loss_check import LossCheck, Losses
 from breakeven.measure.monitor import Sampler, evidence_of, snapshot, state_between, subnormal_evidence
-from breakeven.measure.outcomes import UnsupportedError, outcome_of, reason_for
+from breakeven.measure.outcomes import CaseSkipped, UnsupportedError, outcome_of, reason_for
 from breakeven.measure.parts import PART_ROUNDS, part_facts
 from breakeven.measure.round_plan import MIN_SLOW, RoundNoise, RoundPlan, plan_rounds
 from breakeven.measure.settings import as_texts, read_settings
-from breakeven.measure.skips import MAX_OVERRUN, Deadline, SkipPolicy, max_round_s, raise_if_over_budget
+from breakeven.measure.skips import Deadline, SkipPolicy, max_round_s, max_rounds_s, raise_if_over_budget
 from breakeven.measure.thread_search import ThreadSearch
 from breakeven.measure.timing import CLOCK, Clock, Round, Timed, time_round
 from breakeven.measure.together import Together
@@ -68,7 +68,7 @@ class Runner:
         self._cells = CellCache(clock, together)
         self._losses = LossCheck(clock)
         self._flops = FlopCounts()
-        self._skips = SkipPolicy()
+        self._skips = SkipPolicy(clock)
         self._threads = ThreadSearch(clock)
         self._warm: set[str] = set()
         self._last_place: tuple[Cell, str] | None = None
@@ -100,7 +100,7 @@ class Runner:
             MeasurementError: the loss is NaN, or differs from the CPU's.
             Exception: whatever the workload raised; `outcomes.outcome_of` classifies it.
         """
-        self._skips.refuse(case, self.budget, was_timed=earlier is not None)
+        self._skips.refuse(case, was_timed=earlier is not None)
         if earlier is not None:
             self._losses.adopt(case.cell, earlier.reference)
             self._threads.adopt(case.cell, earlier.threads)
@@ -117,10 +117,10 @@ class Runner:
             round_ = Round(phase, trainer, deadline=deadline, clock=self._clock)
             if phase.needs_loader:
                 round_ = round_.of(round_.cycle)
-            early, losses = self._first_calls(round_, deadline, earlier)
+            early, losses = self._first_calls(case, round_, deadline, earlier)
             facts["first_call_s"] = first_call_s(early)
             with self._counted(PREPARING):
-                limit_s = MAX_OVERRUN * self.budget.max_time_s
+                limit_s = max_rounds_s(self.budget)
                 if not device.is_accelerator and None not in losses:  # a call was a whole step
                     self._losses.observe_step(case.cell, min(timed.total_s for timed in early[1:]))
                 compared = losses if trainer.compared_losses > 1 else (losses[0], None)
@@ -166,7 +166,7 @@ class Runner:
     def note_failure(self, case: CaseKey, error: BaseException) -> tuple[OutcomeKind, str]:
         """Remember how a case ended, drop its trainer, and return the kind and the reason."""
         kind, reason = outcome_of(error), reason_for(error)
-        self._skips.add_rule(case, error, kind, reason)
+        self._skips.add_failure(case, error, kind, reason)
         self._cells.drop_trainer(device_is_lost=kind is OutcomeKind.CRASHED)
         return kind, reason
 
@@ -235,7 +235,7 @@ class Runner:
             self.device_init_s[device.name] = self._clock() - start
 
     def _first_calls(
-        self, round_: Round, deadline: Deadline, earlier: Earlier | None
+        self, case: CaseKey, round_: Round, deadline: Deadline, earlier: Earlier | None
     ) -> tuple[list[Timed], Losses]:
         """Do the calls before the warm-up, and return them with the losses of the first two.
 
@@ -260,11 +260,11 @@ class Runner:
             while self._may_get_faster(round_, later, deadline, earlier):
                 later.append(time_round(round_, self._clock))
             fastest_s = round_.cycle // round_.steps * min(timed.total_s for timed in later)
-            if round_.phase.is_always_timed or earlier is not None:
-                deadline.check(MIN_SLOW * fastest_s)
-            else:
+            if self._may_be_skipped(case, earlier):
                 deadline.check((MIN_SLOW + max(0, MIN_CALLS - len(later))) * fastest_s)
-                raise_if_over_budget(fastest_s, self.budget)
+                self._skip_if_slow(case, fastest_s)
+            else:
+                deadline.check(MIN_SLOW * fastest_s)
         return [first, *later], losses
 
     def _compared_loss(self, round_: Round) -> float | None:
@@ -272,14 +272,24 @@ class Runner:
         loss = round_.trainer.loss_value()
         return None if round_.phase.needs_loader else loss
 
+    def _may_be_skipped(self, case: CaseKey, earlier: Earlier | None) -> bool:
+        return earlier is None and self._skips.may_be_skipped(case)
+
+    def _skip_if_slow(self, case: CaseKey, fastest_s: float) -> None:
+        try:
+            raise_if_over_budget(fastest_s, self.budget)
+        except CaseSkipped:
+            self._skips.observe(case, fastest_s, self.budget)
+            raise
+
     def _may_get_faster(
         self, round_: Round, later: list[Timed], deadline: Deadline, earlier: Earlier | None
     ) -> bool:
         """Return whether another call may show that a case is not too slow.
 
         A busy neighbor can slow a few calls of 1 ms down to 1 s, and a compiler works in several of the
-        first ones. What is always timed is not skipped, nor is what an earlier process timed, so more than
-        `MIN_CALLS` are only made where they get faster, and none at the level of earlier processes.
+        first ones. Of what is always timed, or was by an earlier process, more than `MIN_CALLS` are only made
+        where they get faster, and none at the level of earlier processes.
         """
         seconds = [timed.total_s for timed in later]
         if deadline.left_s < (1 + MIN_SLOW) * seconds[-1]:
@@ -290,10 +300,10 @@ class Runner:
             return True
         if len(later) >= MAX_CALLS or min(seconds) <= max_round_s(self.budget):
             return False
-        is_cheap = sum(seconds) < MAX_OVERRUN * self.budget.max_time_s
-        may_be_skipped = not round_.phase.is_always_timed and earlier is None
+        is_cheap = sum(seconds) < max_rounds_s(self.budget)
+        may_be_stalled = not round_.phase.is_always_timed and earlier is None
         return seconds[-1] < seconds[-2] / 2 or (
-            may_be_skipped and (is_cheap or round_.trainer.workload.compile)
+            may_be_stalled and (is_cheap or round_.trainer.workload.compile)
         )
 
     def _warmed_up(
@@ -308,12 +318,12 @@ class Runner:
         began_s = self._clock()
         with self._counted(WARMING_UP):
             warmup, steps = self._steady(case, round_, early, earlier)
-            if not round_.phase.is_always_timed and earlier is None:
-                raise_if_over_budget(warmup.round_s(), self.budget, warmup.fastest_s())
+            if self._may_be_skipped(case, earlier):
+                self._skip_if_slow(case, warmup.fastest_s())
             deadline.check(MIN_SLOW * warmup.round_s(steps))
             load = sustained.load_before(round_, warmup, self.budget, began_s, self._clock)
-        # The fastest, because predictions from a busy machine's times would skip larger batches needlessly.
-        self._skips.observe(case, warmup.fastest_s())
+        self._skips.add_timed(case)
+        self._skips.observe(case, warmup.fastest_s(), self.budget)
         budget, noise = self.budget, None
         if earlier is not None:
             budget, noise = earlier.worthwhile(self.budget, round_.phase), earlier.noise

@@ -1,4 +1,4 @@
-"""Skips cases without trying them: those similar to a failed one, or predicted to take too long."""
+"""Skips cases that take too long, or that would end like earlier ones."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from dataclasses import dataclass
 
 from breakeven.case import Budget, CaseKey, Model, OutcomeKind
 from breakeven.format import batch_size, duration
-from breakeven.measure.outcomes import CaseSkipped, CaseTimeout, UnsupportedError
-from breakeven.phases import HEADLINE, Phase, parse_phase
+from breakeven.measure.outcomes import CaseSkipped, CaseTimeout
+from breakeven.phases import Phase, parse_phase
 
 MAX_OVERRUN = 5.0
 """A case may take this many times its `max_time_s` for its minimum number of rounds. If that is not enough,
 it is skipped; a phase that is always timed has fewer rounds instead."""
+
+MIN_OVERRUN_S = 0.25
+"""The seconds that they may take at least: a case costs that much with its model and its warm-up alone."""
+
+APART_S = 30.0
+"""The seconds between the first and the last slow case from which others are not tried: a machine may be
+stalled for less."""
 
 CONTENDED_FACTOR = 4.0
 """Rounds that take this many times as long as the fastest one were slowed by other programs."""
@@ -47,108 +54,162 @@ class Deadline:
 
 
 @dataclass(frozen=True)
-class SkipRule:
-    """The batch size and phase from which the cases of a model on a device are skipped.
-
-    A phase with an answer of its own is only skipped after out of memory, never to save time.
-    """
+class SlowStep:
+    """A case whose fastest step was too slow: when that was known, in seconds, and the reason."""
 
     case: CaseKey
-    kind: OutcomeKind
+    at_s: float
     reason: str
 
-    def covers(self, case: CaseKey) -> bool:
-        """Return whether `case`, of the same model and device, would end the same way."""
-        ended, other = parse_phase(self.case.phase), parse_phase(case.phase)
-        if not _needs_as_much(other, ended):
-            return False
-        if self.kind == OutcomeKind.OOM:
-            return case.batch_size > self.case.batch_size
-        order = list(Phase)
-        is_later = order.index(other) >= order.index(ended)
-        return not other.is_answer and is_later and case.batch_size >= self.case.batch_size
 
+class StepTimes:
+    """The whole steps of one model on one device: whether a quiet machine would also be too slow.
 
-def _needs_as_much(phase: Phase, ended: Phase) -> bool:
-    """Return whether a phase does what another one does, in memory and time; training is counted as one.
-
-    Inference does less than training, and loading happens on the host alone.
+    A step at one batch size takes at least as long as at a smaller one. So one that was fast enough shows
+    that the slow ones of smaller batches were the fault of other programs.
     """
-    if Phase.LOAD in (phase, ended):
-        return ended is Phase.LOAD and phase.needs_loader
-    return phase is not Phase.INFER or ended in (Phase.INFER, Phase.TRANSFER)
+
+    def __init__(self) -> None:
+        self._fast_batch = 0
+        self._slow: list[SlowStep] = []
+
+    def add_fast(self, batch_size: int) -> None:
+        """Remember a step that was fast enough."""
+        self._fast_batch = max(self._fast_batch, batch_size)
+        self._slow = [slow for slow in self._slow if slow.case.batch_size > self._fast_batch]
+
+    def add_slow(self, slow: SlowStep) -> None:
+        """Remember a step that was not, unless a larger batch shows that this was not its own fault."""
+        if not self.was_fast(slow.case.batch_size):
+            self._slow.append(slow)
+
+    def was_fast(self, batch_size: int) -> bool:
+        """Return whether a step of that batch size, or of a larger one, was fast enough."""
+        return batch_size <= self._fast_batch
+
+    def proof(self, batch_size: int) -> SlowStep | None:
+        """Return the last slow step, if several cases of that batch size or smaller ones had such, far apart.
+
+        The machine may have been stalled in one case, or in all cases of a short time.
+        """
+        slow = [one for one in self._slow if one.case.batch_size <= batch_size]
+        return slow[-1] if slow and slow[-1].at_s - slow[0].at_s >= APART_S else None
 
 
 class SkippedByRule(CaseSkipped):
-    """Skipped because of an earlier case; it does not create another rule."""
-
-
-class SlowedDown(CaseSkipped):
-    """Skipped because other programs slowed it down, which implies nothing for other cases."""
+    """Skipped because of earlier cases, without an attempt."""
 
 
 class SkipPolicy:
-    """What the cases so far imply for those that were not tried yet. A device in `crashed` is lost."""
+    """What the cases so far imply for those that were not tried yet. A device in `crashed` is lost.
 
-    def __init__(self) -> None:
-        self._rules: dict[tuple[Model, str], list[SkipRule]] = {}
+    Args:
+        clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._out_of_memory: dict[tuple[Model, str], list[CaseKey]] = {}
+        self._steps: dict[tuple[Model, str], StepTimes] = {}
+        self._timed: set[tuple[Model, str]] = set()
         self.crashed: dict[str, str] = {}
-        self._forecast = Forecast()
 
-    def observe(self, case: CaseKey, seconds: float) -> None:
-        """Remember the time of a round of a case."""
-        self._forecast.observe((case.model, case.device, case.phase), case.batch_size, seconds)
+    def may_be_skipped(self, case: CaseKey) -> bool:
+        """Return whether a case may be skipped to save time.
 
-    def add_rule(self, case: CaseKey, error: BaseException, kind: OutcomeKind, reason: str) -> None:
+        Not one with an answer of its own, nor the first of its model, nor one whose step was fast enough in
+        another case.
+        """
+        place = case.model, case.device
+        phase = parse_phase(case.phase)
+        if phase.is_always_timed or place not in self._timed:
+            return False
+        return not (phase.takes_steps and self._steps_of(case).was_fast(case.batch_size))
+
+    def observe(self, case: CaseKey, fastest_s: float, budget: Budget) -> None:
+        """Remember the fastest round of a case, its preparation included, in seconds."""
+        if not _has_own_steps(case):
+            return
+        reason = why_over_budget(fastest_s, budget)
+        if reason is None:
+            self._steps_of(case).add_fast(case.batch_size)
+        else:
+            self._steps_of(case).add_slow(SlowStep(case, self._clock(), reason))
+
+    def add_timed(self, case: CaseKey) -> None:
+        """Remember that a case is timed."""
+        self._timed.add((case.model, case.device))
+
+    def add_failure(self, case: CaseKey, error: BaseException, kind: OutcomeKind, reason: str) -> None:
         """Remember how a case ended without a timing, if that implies something for others."""
-        without_rule = SkippedByRule | SlowedDown | UnsupportedError
-        is_new = isinstance(error, CaseSkipped) and not isinstance(error, without_rule)
-        if kind == OutcomeKind.OOM or is_new:
-            rule = SkipRule(case, kind, reason)
-            self._rules.setdefault((case.model, case.device), []).append(rule)
+        if kind == OutcomeKind.OOM:
+            self._out_of_memory.setdefault((case.model, case.device), []).append(case)
+        if isinstance(error, CaseTimeout) and _has_own_steps(case):
+            self._steps_of(case).add_slow(SlowStep(case, self._clock(), reason))
         if kind == OutcomeKind.CRASHED:
             self.crashed[case.device] = f"{case.device} was lost in {case}: {reason}"
 
-    def refuse(self, case: CaseKey, budget: Budget, *, was_timed: bool = False) -> None:
-        """Reject a case that would end like an earlier one, or is predicted to take too long.
+    def refuse(self, case: CaseKey, *, was_timed: bool = False) -> None:
+        """Reject a case that would end like earlier ones.
 
         A case that an earlier process of the run timed is only rejected if its device is lost.
 
         Raises:
-            CaseSkipped: with the reason.
+            SkippedByRule: with the reason.
         """
         if case.device in self.crashed:
             raise SkippedByRule(f"not tried: {self.crashed[case.device]}; the process needs a restart")
         if was_timed:
             return
-        for rule in self._rules.get((case.model, case.device), []):
-            if rule.covers(case):
-                what = "out of memory" if rule.kind == OutcomeKind.OOM else rule.reason
-                raise SkippedByRule(
-                    f"not tried: {rule.case.phase} at batch {batch_size(rule.case.batch_size)}: {what}"
-                )
-        if parse_phase(case.phase).is_always_timed:
-            return
-        if parse_phase(case.phase).takes_steps:
-            step_s = self._forecast.seen((case.model, case.device, HEADLINE), case.batch_size)
-            reason = why_over_budget(step_s, budget) if step_s is not None else None
-            if reason is not None:
-                raise CaseSkipped(reason, step_s)
-        predicted = self._forecast.predict((case.model, case.device, case.phase), case.batch_size)
-        reason = why_over_budget(predicted, budget) if predicted is not None else None
-        if reason is not None:
-            raise CaseSkipped(f"predicted from smaller batches: {reason}")
+        for ended in self._out_of_memory.get((case.model, case.device), []):
+            if _needs_its_memory(case, ended):
+                raise SkippedByRule(f"not tried: {_place(ended)}: out of memory")
+        if self.may_be_skipped(case) and _has_own_steps(case):
+            slow = self._steps_of(case).proof(case.batch_size)
+            if slow is not None:
+                raise SkippedByRule(f"not tried: {_place(slow.case)}: {slow.reason}")
+
+    def _steps_of(self, case: CaseKey) -> StepTimes:
+        return self._steps.setdefault((case.model, case.device), StepTimes())
+
+
+def _has_own_steps(case: CaseKey) -> bool:
+    """Return whether a round is a whole step, its preparation included, that waits for no loader."""
+    phase = parse_phase(case.phase)
+    return phase.takes_steps and not phase.needs_loader
+
+
+def _needs_its_memory(case: CaseKey, ended: CaseKey) -> bool:
+    """Return whether a case needs the memory that another one of its model and device did not get.
+
+    Training is counted as one. Inference needs less, and loading happens on the host alone.
+    """
+    phase, other = parse_phase(case.phase), parse_phase(ended.phase)
+    if case.batch_size <= ended.batch_size:
+        return False
+    if Phase.LOAD in (phase, other):
+        return other is Phase.LOAD and phase.needs_loader
+    return phase is not Phase.INFER or other in (Phase.INFER, Phase.TRANSFER)
+
+
+def _place(case: CaseKey) -> str:
+    return f"{case.phase} at batch {batch_size(case.batch_size)}"
+
+
+def max_rounds_s(budget: Budget) -> float:
+    """Return the seconds that the minimum number of rounds may take, before their case is skipped."""
+    return max(MAX_OVERRUN * budget.max_time_s, MIN_OVERRUN_S)
 
 
 def max_round_s(budget: Budget) -> float:
     """Return the seconds that a round may take, its preparation included, before its case is skipped."""
-    return MAX_OVERRUN * budget.max_time_s / budget.min_rounds
+    return max_rounds_s(budget) / budget.min_rounds
 
 
 def why_over_budget(round_s: float, budget: Budget) -> str | None:
     """Return why a case whose rounds take `round_s` is not timed, None if it is."""
     needed_s = budget.min_rounds * round_s
-    if needed_s <= MAX_OVERRUN * budget.max_time_s:
+    if needed_s <= max_rounds_s(budget):
         return None
     return (
         f"would take too long: {budget.min_rounds} rounds of about {duration(round_s)}, {duration(needed_s)} "
@@ -156,48 +217,16 @@ def why_over_budget(round_s: float, budget: Budget) -> str | None:
     )
 
 
-def raise_if_over_budget(round_s: float, budget: Budget, fastest_s: float = math.inf) -> None:
+def raise_if_over_budget(round_s: float, budget: Budget) -> None:
     """Skip a case whose minimum number of rounds would far exceed its budget.
 
     Args:
-        round_s: a round of it, its preparation included, in seconds.
+        round_s: the fastest round so far, its preparation included, in seconds: that of a quiet machine.
         budget: what may be spent on its rounds.
-        fastest_s: the fastest round so far; if it is far faster, other programs slow the case down.
 
     Raises:
         CaseSkipped: with the reason.
     """
     reason = why_over_budget(round_s, budget)
-    if reason is None:
-        return
-    if round_s > CONTENDED_FACTOR * fastest_s:
-        raise SlowedDown(
-            f"{reason}; the fastest took {duration(fastest_s)}, so other programs use the same cores: close "
-            "them, or set OMP_WAIT_POLICY=passive",
-            fastest_s,
-        )
-    raise CaseSkipped(reason, round_s)
-
-
-class Forecast:
-    """Predicts a case's round from the same case at smaller batches: time grows linearly with the batch."""
-
-    def __init__(self) -> None:
-        self._seen: dict[object, dict[int, float]] = {}
-
-    def observe(self, key: object, batch_size: int, seconds: float) -> None:
-        """Remember the time of a round of `key` at a batch size."""
-        self._seen.setdefault(key, {})[batch_size] = seconds
-
-    def seen(self, key: object, batch_size: int) -> float | None:
-        """Return the time of a round of `key` at a batch size, None if it was not observed."""
-        return self._seen.get(key, {}).get(batch_size)
-
-    def predict(self, key: object, batch_size: int) -> float | None:
-        """Return the line through the two largest smaller batches, in seconds; None without two."""
-        smaller = sorted(item for item in self._seen.get(key, {}).items() if item[0] < batch_size)[-2:]
-        if len(smaller) < 2:
-            return None
-        (low_batch, low), (high_batch, high) = smaller
-        slope = max(0.0, (high - low) / (high_batch - low_batch))
-        return high + slope * (batch_size - high_batch)
+    if reason is not None:
+        raise CaseSkipped(reason, round_s)

@@ -17,7 +17,7 @@ from torch import nn
 from breakeven.errors import RecipeError
 from breakeven.format import one_line
 from breakeven.measure.settings import seed_all
-from breakeven.measure.tensors import kind, outputs_of, shapes_of
+from breakeven.measure.tensors import kind, outputs_of, shapes_of, tensors_in
 from breakeven.measure.workload_checks import check
 
 MakeOptimizer = Callable[[list[nn.Parameter]], Any]
@@ -136,12 +136,19 @@ class Workload:
 
 
 def batch_facts(workload: Workload) -> dict[str, int]:
-    """Return ``accumulate``, ``batches`` and ``batch_shapes`` for a case's ``extra_info``, if above 1."""
+    """Return what a case's ``extra_info`` has of its batches.
+
+    ``accumulate``, ``batches`` and ``batch_shapes`` if above 1, and ``batch_bytes``, the bytes that a step
+    takes of inputs and targets, unless they hold no tensor.
+    """
     batches = workload.host_batches
+    dense = (tensor for tensor in tensors_in(batches) if not tensor.is_nested)
+    size = sum(tensor.numel() * tensor.element_size() for tensor in dense)
     counts = {
         "accumulate": workload.accumulate,
         "batches": len(batches),
         "batch_shapes": len(set(map(shapes_of, batches))),
+        "batch_bytes": workload.accumulate * size // len(batches),
     }
     return {name: count for name, count in counts.items() if count > 1}
 

@@ -19,6 +19,9 @@ from breakeven.format import printable
 from breakeven.plugin.selection import Selection
 from breakeven.plugin.sweeps import OF_RANK, WEAK_AXIS, Sweep, axis_value, is_swept
 
+OURS = "breakeven.plugin.hooks"
+"""The module of the fixture `train_benchmark`."""
+
 
 class BenchModule(pytest.Module):
     """A ``bench_*.py`` file: its functions with a sweep, and those that match the project's patterns."""
@@ -78,6 +81,26 @@ def is_benchmark(collector: pytest.Module | pytest.Class, name: str, obj: object
     if isinstance(collector, BenchModule):
         return has_fixture or not collector.matches_project_patterns(obj, name)
     return has_fixture and collector.istestfunction(obj, name)
+
+
+def is_collected_for_us(collector: pytest.Module | pytest.Class, name: str, obj: object) -> bool:
+    """Return whether pytest would not collect a benchmark without this plugin."""
+    return isinstance(collector, BenchModule) and not collector.matches_project_patterns(obj, name)
+
+
+def other_fixture(collector: pytest.Module | pytest.Class) -> str | None:
+    """Return the module of a fixture that replaces breakeven's `train_benchmark`; None without one.
+
+    A fixture that requests `train_benchmark` extends it.
+    """
+    found = collector.session._fixturemanager.getfixturedefs("train_benchmark", collector) or ()
+    for definition in reversed(found):
+        module = str(definition.func.__module__)
+        if module == OURS:
+            return None
+        if "train_benchmark" not in definition.argnames:
+            return module
+    return None
 
 
 def parametrize(

@@ -7,6 +7,7 @@ sweep is collected.
 from __future__ import annotations
 
 import os
+import signal
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
@@ -29,7 +30,9 @@ from breakeven.plugin.collection import (
     is_bench_file,
     is_benchmark,
     is_case,
+    is_collected_for_us,
     keep_selected,
+    other_fixture,
     parametrize,
 )
 from breakeven.plugin.selection import Selection, read_selection
@@ -53,6 +56,8 @@ COLLECTED = pytest.StashKey[list[pytest.Item]]()
 """The selected items in the order in which they were collected."""
 CALLED = pytest.StashKey[bool]()
 """Stored in an item: whether its function called `train_benchmark`."""
+USED = pytest.StashKey[Any]()
+"""Stored in an item: the ``benchmark`` fixture of its last attempt."""
 
 MARKER = (
     "sweep(name=None, /, batch_size, **axes): time every phase of a training step for the product of these "
@@ -145,12 +150,22 @@ def pytest_pycollect_makeitem(
     """Replace a function with an invalid sweep by a failing item; leave the others to pytest."""
     if not is_benchmark(collector, name, obj):
         return None
+    item: InvalidSweep
+    if (other := other_fixture(collector)) is not None:
+        if not is_collected_for_us(collector, name, obj):
+            return None
+        problem = (
+            f"{name}: the fixture train_benchmark of {other} replaces breakeven's; rename it, or let it "
+            "request train_benchmark"
+        )
+        item = InvalidSweep.from_parent(collector, name=name, problem=problem)
+        return item
     benchmarks = _benchmarks_of(collector.config)
     assert callable(obj)
     try:
         sweeps = sweeps_of(obj)
     except UsageError as error:
-        item: InvalidSweep = InvalidSweep.from_parent(collector, name=name, problem=f"{name}: {error}")
+        item = InvalidSweep.from_parent(collector, name=name, problem=f"{name}: {error}")
         return item
     return [] if benchmarks.options.sweep_for(sweeps) is None else None
 
@@ -158,7 +173,8 @@ def pytest_pycollect_makeitem(
 @pytest.hookimpl(trylast=True)  # after the user's own parametrize, so that a cell's phases stay together
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Turn a function's sweep into cases."""
-    if not is_swept(metafunc.function) or "train_benchmark" not in metafunc.fixturenames:
+    # A project's own fixture of the name `train_benchmark` does not request a device.
+    if not is_swept(metafunc.function) or "breakeven_device" not in metafunc.fixturenames:
         return
     options = _benchmarks_of(metafunc.config).options
     sweep = options.sweep_for(sweeps_of(metafunc.function))
@@ -292,7 +308,7 @@ def train_benchmark(
     """Return a function that takes a recipe, ``() -> Workload``, and times the phase of the case."""
     benchmarks, item = _benchmarks_of(request.config), request.node
     case = case_of(item)
-    item.stash[CALLED] = False
+    item.stash[CALLED], item.stash[USED] = False, benchmark
     # Plain values in the run file, and names for --benchmark-group-by=param:phase.
     benchmark.params = {
         "batch_size": case.batch_size, **dict(case.axes), "device": case.device, "phase": case.phase
@@ -310,6 +326,25 @@ def train_benchmark(
             untimed.end_test()
 
     return train
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Drop what an earlier attempt at a case has left, where a plugin runs a test that failed again."""
+    benchmarks = item.config.stash.get(BENCHMARKS, None)
+    if benchmarks is not None and item.nodeid in benchmarks.plan.cases:
+        benchmarks.forget(item.nodeid)
+        if (benchmark := item.stash.get(USED, None)) is not None:
+            benchmark.has_error = True  # pytest-benchmark leaves out its rounds
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
+    """Let pytest-timeout end a case by a signal: its thread would end the process with all results."""
+    if not is_case(item) or settings.method != "thread" or not hasattr(signal, "SIGALRM"):
+        return None
+    by_signal = settings._replace(method="signal")
+    return bool(item.config.hook.pytest_timeout_set_timer(item=item, settings=by_signal))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -384,7 +419,9 @@ def pytest_benchmark_group_stats(config: pytest.Config, benchmarks: list[dict[st
     ours = config.stash.get(BENCHMARKS, None)
     if ours is not None:
         hidden = ours.outcomes if ours.options.wants_table else ours.plan.cases
-        benchmarks[:] = [item for item in benchmarks if item["fullname"] not in hidden]
+        shown = [item for item in benchmarks if item["fullname"] not in hidden]
+        # The last attempt at each, and what --benchmark-compare adds of the same name.
+        benchmarks[:] = {(item["fullname"], item.get("source")): item for item in shown}.values()
     yield
 
 

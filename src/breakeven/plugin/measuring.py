@@ -157,6 +157,12 @@ class MeasuringSession(BenchmarkSession):
             if not reason.startswith("[XPASS"):  # a replayed case passes unexpectedly again
                 self._ended[nodeid].reason = reason
 
+    def forget(self, nodeid: str) -> None:
+        """Drop how an attempt at a case ended, before another one."""
+        self._retiming.forget(self.timings.get(nodeid))
+        self._ended.pop(nodeid, None)
+        super().forget(nodeid)
+
     def retract(self, nodeid: str, benchmark: Any) -> Untimed:
         """Drop the timing of a function that calls `train_benchmark` again: its time would be ambiguous."""
         self._retiming.forget(self.timings.get(nodeid))
@@ -222,7 +228,7 @@ class MeasuringSession(BenchmarkSession):
         if load is not None:
             facts |= load_facts(load, times, facts["steps"], facts["state"].get("samples", {}))
         benchmark.extra_info.update(facts)
-        self.timings[nodeid] = Timing(case, interval, tuple(facts["flags"]))
+        self.timings[nodeid] = Timing(case, interval, tuple(facts["flags"]), facts.get("batch_bytes"))
         if self.worker is not None:
             self._ended[nodeid] = ended_case(nodeid, benchmark, hand_on)
             self._benchmarks[nodeid] = benchmark

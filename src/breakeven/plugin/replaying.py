@@ -195,7 +195,10 @@ class ReplayingSession(BenchmarkSession):
         case = self.plan.cases[nodeid]
         assert case is not None
         self._results[nodeid] = _result(case, joined)
-        self.timings[nodeid] = Timing(case, median_interval(joined.data), tuple(joined.extra_info["flags"]))
+        facts = joined.extra_info
+        self.timings[nodeid] = Timing(
+            case, median_interval(joined.data), tuple(facts["flags"]), facts.get("batch_bytes")
+        )
 
     def _keep_load(self, load: Load) -> None:
         self._file.write(LoadRead(load=load.as_dict()))

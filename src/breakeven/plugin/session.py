@@ -26,7 +26,14 @@ from breakeven.plugin.options import Options
 from breakeven.plugin.order import sorted_in_place
 from breakeven.plugin.output import RunFile
 from breakeven.plugin.plan import CasePlan
-from breakeven.plugin.summary import Timing, answer_lines, closing_lines, reason_lines, table_lines
+from breakeven.plugin.summary import (
+    Timing,
+    answer_lines,
+    closing_lines,
+    ignored_lines,
+    reason_lines,
+    table_lines,
+)
 from breakeven.runs.joining import NOT_REACHED
 
 Found = TypeVar("Found", Timing, Outcome)
@@ -121,6 +128,11 @@ class BenchmarkSession(ABC):
     def record(self) -> dict[str, Any]:
         """Return ``processes``, ``settings``, ``spent_s`` and ``wall_s`` of the run file."""
 
+    def forget(self, nodeid: str) -> None:
+        """Drop how an attempt at a case ended, before another one."""
+        self.timings.pop(nodeid, None)
+        self.outcomes.pop(nodeid, None)
+
     def retract(self, nodeid: str, benchmark: Any) -> Untimed:
         """Drop the timing of a function that calls `train_benchmark` again: its time would be ambiguous."""
         benchmark.has_error = True
@@ -187,7 +199,7 @@ class BenchmarkSession(ABC):
         if self.run_file.problem is not None:
             closing = [closing[0], f"breakeven: {self.run_file.problem}"]
         found = answer_lines(self.run_file.written, columns) or table_lines(timings, columns)
-        return ["", *found, *reason_lines(outcomes), *closing]
+        return ["", *found, *reason_lines(outcomes), *ignored_lines(timings), *closing]
 
     @property
     def wall_s(self) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from breakeven.case import CaseKey, Cell, Outcome
+from breakeven.case import CaseKey, Cell, Model, Outcome
 from breakeven.errors import BreakevenError
 from breakeven.flags import disturbance
 from breakeven.format import duration, seconds
@@ -29,11 +29,12 @@ MAX_REASONS = 8
 
 @dataclass(frozen=True)
 class Timing:
-    """A case, the interval of its median, in seconds, and its flags."""
+    """A case, the interval of its median, in seconds, its flags, and the size of its batch."""
 
     case: CaseKey
     interval: MedianInterval
     flags: tuple[str, ...]
+    batch_bytes: int | None = None
 
     @property
     def is_disturbed(self) -> bool:
@@ -104,6 +105,23 @@ def reason_lines(outcomes: Sequence[Outcome]) -> list[str]:
     if len(counts) > MAX_REASONS:
         lines.append(f"... and {len(counts) - MAX_REASONS} more reasons, listed in the run file")
     return [*lines, ""] if lines else []
+
+
+def ignored_lines(timings: Iterable[Timing]) -> list[str]:
+    """Return a line for each workload that has batches of one size for several values of `batch_size`."""
+    sizes: dict[tuple[Model, str], dict[int, set[int]]] = {}
+    for timing in timings:
+        if timing.batch_bytes:
+            by_bytes = sizes.setdefault((timing.case.model, timing.case.device), {})
+            by_bytes.setdefault(timing.batch_bytes, set()).add(timing.case.batch_size)
+    lines = {
+        model.workload: f"breakeven: {model.workload}: batches {min(same)} and {max(same)} are equally "
+        "large; build inputs and targets with batch_size samples, else its break-even means nothing"
+        for (model, _), by_bytes in sizes.items()
+        for same in by_bytes.values()
+        if len(same) > 1
+    }
+    return [*lines.values()][:MAX_REASONS]
 
 
 def closing_lines(

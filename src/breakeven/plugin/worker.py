@@ -59,6 +59,9 @@ was covered is appended, and combined there; the report with an empty name is py
 RESELECTING = ("lfplugin", "nfplugin", "stepwiseplugin")
 """pytest's plugins that choose tests by the last run and remember this one, as the coordinator does."""
 
+RERUNNING = ("rerunfailures", "pytest-retry", "flaky")
+"""Plugins that run a failed test again, which one process of a group cannot do alone."""
+
 
 class Reporter(TerminalReporter):  # type: ignore[misc]  # it is final to type checkers
     """Prints no results and no summary: for one alone, a plugin may load for a second.
@@ -152,7 +155,7 @@ class Worker:
     def pytest_configure(self, config: pytest.Config) -> None:
         """Leave the choice of tests and the terminal to the coordinator."""
         plugins = config.pluginmanager
-        for name in RESELECTING:
+        for name in (*RESELECTING, *(RERUNNING if self.is_rank else ())):
             plugins.unregister(name=name)
         if plugins.unregister(name="terminalreporter") is not None:
             plugins.register(Reporter(config, self._output), "terminalreporter")
