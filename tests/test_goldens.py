@@ -104,7 +104,7 @@ OUTPUTS = {
         after=f"calibrate {MEASURE} --runs 5 --noise kept -o calibrate-kept",
     ),
     "compare-varied.txt": Output(f"compare --baseline {BASE} --candidate {OTHER} --vary torch,driver", 1),
-    "compare-new.txt": Output("compare empty.json base0.json"),
+    "compare-new.txt": Output("compare empty.json base0.json", 3),
     "compare-missing.txt": Output("compare base0.json empty.json", 3),
     "compare-plain.txt": Output("compare plain.json plain.json", 3),
     "ab.txt": Output(f"ab --base {MEASURE} --candidate {MEASURE} --pairs 8 -o ab", 1),

@@ -30,8 +30,8 @@ from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
 from breakeven.measure.timing import Round, time_round
 from breakeven.measure.workload import Workload
 from breakeven.phases import HEADLINE, STEP_PARTS, parse_phase, parse_phases
-from breakeven.plugin.estimate import step_at
 from breakeven.plugin.order import run_order
+from breakeven.plugin.step_times import StepLine
 from breakeven.plugin.sweeps import SHORT, Choice, select_sweep
 
 RUNS = Path(__file__).parents[2] / "results"
@@ -143,7 +143,7 @@ def _continued(
         if other.model == cell.model and where == device
     }
     largest = smaller[max(smaller)]
-    step_s = step_at(cell.batch_size, {batch: sum(one.parts.values()) for batch, one in smaller.items()})
+    step_s = StepLine({batch: sum(one.parts.values()) for batch, one in smaller.items()}).at(cell.batch_size)
     if HEADLINE in items:
         step_s = items[HEADLINE]["stats"]["median"]
     scale = step_s / sum(largest.parts.values())

@@ -20,8 +20,8 @@ from breakeven.plugin.estimate import (
     DurationEstimate,
     Range,
     case_s,
-    step_at,
 )
+from breakeven.plugin.step_times import StepLine
 from support.prompt_devices import Host, Prompt
 
 MIN_WARMUP_S = {"cpu": 0.05, "cpu@1": 0.05, "cuda": 0.15}
@@ -53,7 +53,7 @@ def recorded(path, budget):
     for case in [CaseKey(case.cell, "train", case.device) for case in items if case.phase == "transfer"]:
         if case not in whole:
             smaller = {one.batch_size: step_s for one, step_s in whole.items() if one.line == case.line}
-            step_s = step_at(case.batch_size, smaller)
+            step_s = StepLine(smaller).at(case.batch_size)
             found.append((case, case_s(step_s, case.phase, case.device, budget, NOISE), step_s))
     return found
 

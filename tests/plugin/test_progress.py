@@ -8,7 +8,8 @@ import pytest
 from breakeven.case import Budget, CaseKey
 from breakeven.plugin import progress
 from breakeven.plugin.estimate import DurationEstimate
-from breakeven.plugin.progress import INTERVAL_S, LiveLine, Progress, clock_time
+from breakeven.plugin.live_line import MAX_SHARE, LiveLine, Pace
+from breakeven.plugin.progress import INTERVAL_S, Progress, clock_time
 
 
 class Clock:
@@ -59,7 +60,7 @@ def test_line_is_cut(monkeypatch):
     written = []
     reporter = Mock(isatty=True, write_raw=lambda text, **_: written.append(text))
     for columns in range(1, 12):
-        monkeypatch.setattr("breakeven.plugin.progress._columns", lambda columns=columns: columns)
+        monkeypatch.setattr("breakeven.plugin.live_line._columns", lambda columns=columns: columns)
         LiveLine(reporter).draw("whole line")
         assert written[-1] == (
             "whole line".ljust(columns) if columns > 9 else f"{'whole line'[: columns - 1]}…"
@@ -438,3 +439,21 @@ def test_untimed_run(plain):
 
     assert lines_of(result) == []
     result.stdout.fnmatch_lines(["bench/bench_mine.py *[[]100%]"])
+
+
+def test_slow_line_is_made_rarely():
+    """A line that took 0.5 s to make is made again when that is 2% of the time."""
+    now = [0.0]
+
+    def make():
+        now[0] += 0.5
+        return "line"
+
+    pace = Pace(lambda: now[0])
+    assert pace.text_if_due(make, 1.0) is None
+    now[0] = 1.0
+    assert pace.text_if_due(make, 1.0) == "line"
+    now[0] = 1.0 + 0.5 / MAX_SHARE - 0.01
+    assert pace.text_if_due(make, 1.0) is None
+    now[0] += 0.02
+    assert pace.text_if_due(make, 1.0) == "line"

@@ -1,5 +1,6 @@
 """Reading ``@pytest.mark.sweep`` and ``--breakeven-sweep``, without pytest's collection."""
 
+import time
 from enum import Enum
 from functools import partial
 
@@ -260,3 +261,15 @@ def test_repr_as_axis_value():
             return f"Odd at {hex(id(self))}\n  (two lines)"
 
     assert axis_value(Odd()) == "Odd (two lines)"
+
+
+def test_many_values():
+    """A hundred thousand values are checked for repetitions in one pass."""
+
+    @pytest.mark.sweep(batch_size=[1], width=range(100_000))
+    def bench(train_benchmark, batch_size, width):
+        """Never called."""
+
+    began = time.process_time()
+    assert len(sweeps_of(bench)[None]["width"]) == 100_000
+    assert time.process_time() - began < 10

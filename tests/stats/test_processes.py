@@ -1,6 +1,7 @@
 """Intervals over processes: Student's, the shrunk variance, and disturbances that outlast a process."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -257,3 +258,39 @@ def test_a_machine_without_a_case_is_left_out_of_it():
     one = process_intervals(logs, shared, np.zeros(2), [0, 1])
     assert (list(one.n), one.center[1]) == ([3, 2], pytest.approx(1.1))
     assert one.low[1] < 1.1 < one.high[1]
+
+
+def test_pairs():
+    """All pairs of a run at a distance, also among some of the processes."""
+    runs, columns = np.repeat([0, 1, 2], [5, 1, 4]), np.array([0, 2, 3, 5, 6, 8, 9])
+    lags = pool(tuple(runs)).lags
+    for of, places in ((lags, np.arange(10)), (lags.among(columns), columns)):
+        for lag in (1, 2, 3):
+            pairs = [
+                (i, j)
+                for i, first in enumerate(places)
+                for j, second in enumerate(places)
+                if second - first == lag and runs[first] == runs[second]
+            ]
+            assert list(zip(*map(np.ndarray.tolist, of.pairs(lag)), strict=True)) == pairs
+
+
+def test_bootstrap_is_of_the_resampled_processes():
+    """Its draws are the medians of the processes that the pool chooses, for even and odd numbers."""
+    for count in (MIN_BOOTSTRAP_PROCESSES, MIN_BOOTSTRAP_PROCESSES + 1):
+        logs, shared = np.random.default_rng(count).normal(size=(1, count)), pool(tuple(range(count)))
+        draws = process_intervals(logs, shared, np.zeros(1), [0]).draws[0]
+        chosen = (shared.choices * count).astype(int)
+        assert (draws == np.median(logs[0][chosen], axis=1)).all()
+
+
+def test_memory_of_many_processes():
+    """It grows with their number, not with its square: a matrix of all pairs has 800 MB."""
+    runs = np.repeat(np.arange(2000), 5)
+    shared = ProcessPool.draw(np.random.default_rng(0), runs.tolist(), resamples=50)
+    logs = np.random.default_rng(1).normal(size=(4, len(runs)))
+    tracemalloc.start()
+    process_intervals(logs, shared, np.zeros(4), [0] * 4)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6

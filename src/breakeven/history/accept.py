@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from breakeven.errors import UsageError
 from breakeven.format import one_line
-from breakeven.history.accepted import MAX_DISTANCE, Acceptance, Direction, matches
+from breakeven.globs import matches
+from breakeven.history.accepted import MAX_DISTANCE, Acceptance, Direction
 from breakeven.history.check import History, TrackedSeries
 from breakeven.history.query import StoredRun
 

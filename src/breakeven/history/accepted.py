@@ -13,10 +13,10 @@ import datetime
 import json
 import math
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any
 
 import msgspec
@@ -24,6 +24,7 @@ import msgspec
 from breakeven.case import SCHEMA
 from breakeven.errors import UsageError
 from breakeven.format import one_line
+from breakeven.globs import Globs
 from breakeven.history.query import StoredRun
 from breakeven.history.storage import Location, StoredFile, open_storage
 from breakeven.runs.json_files import DepthError, Place, mapping, moment_of, parsed
@@ -69,7 +70,11 @@ class Acceptance:
 
     def covers(self, names: Iterable[str], direction: Direction) -> bool:
         """Return whether a change in this direction of a case with these names is intended."""
-        return direction == self.direction and any(matches(p, name) for p in self.cases for name in names)
+        return direction == self.direction and any(map(self._globs.match, names))
+
+    @cached_property
+    def _globs(self) -> Globs:
+        return Globs(self.cases)
 
     def distance(self, at: StoredRun, own: Sequence[StoredRun], known: Sequence[StoredRun]) -> float:
         """Return the number of measured commits between a run of a series and this place; inf if unknown.
@@ -110,20 +115,6 @@ def first_index(own: Sequence[StoredRun], commit: str, moment: datetime.datetime
 def _commit_or_time(run: StoredRun) -> str:
     """Return the key of a measured commit; a run without a commit counts by itself."""
     return run.commit or run.moment.isoformat()
-
-
-def matches(pattern: str, case: str) -> bool:
-    """Return whether a case has this name, or matches a pattern of ``*`` and ``?``.
-
-    Brackets have no meaning, since the ids of pytest contain them.
-
-    >>> matches("mlp * cuda*", "mlp train cuda batch=64"), matches("a[1]", "a[1]"), matches("mlp", "mlp 2")
-    (True, True, False)
-    """
-    if pattern == case:
-        return True
-    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
-    return re.fullmatch("".join(parts), case, re.DOTALL) is not None
 
 
 class _Entry(msgspec.Struct):

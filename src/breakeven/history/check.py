@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-from breakeven.history.accepted import MAX_DISTANCE, Acceptance, Direction, first_index, matches
+from breakeven.globs import matches
+from breakeven.history.accepted import MAX_DISTANCE, Acceptance, Direction, first_index
 from breakeven.history.query import Archive, StoredRun, read_store
 from breakeven.history.series import Series, series_of
 from breakeven.history.storage import Location

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from breakeven.case import Budget, CaseKey, Model
+from breakeven.case import Budget, CaseKey
 from breakeven.device_names import is_cpu, processes_of
 from breakeven.measure.earlier import AGREEING
 from breakeven.measure.parts import PART_ROUNDS
@@ -25,15 +24,13 @@ from breakeven.measure.warmup import (
     loop_steps,
 )
 from breakeven.phases import HEADLINE, Phase, parse_phase
+from breakeven.plugin.step_times import StepTimes
 
 OVERHEAD_S = 0.02
 """The seconds of a case apart from its rounds: building, collecting garbage, counting."""
 
 NOISE, LOOP_NOISE = 0.05, 0.02
 """The relative standard deviation of a step's time, and of a loop's, on machines that were measured."""
-
-BELOW = 0.8
-"""The power of the batch size by which a step is assumed to be shorter below the known ones."""
 
 PRIOR_S = 1.0
 """The weight of the usual noise, in seconds of rounds, against that of the ended cases."""
@@ -127,28 +124,6 @@ def case_s(
     return OVERHEAD_S + calls * step_s + warmup_s + plan.rounds * (steps + untimed) * step_s
 
 
-def step_at(batch_size: int, known: Mapping[int, float]) -> float:
-    """Return the seconds of a step at a batch size, from those at others.
-
-    Between two batch sizes it is linear, above them on the line through the last two. Below them it falls
-    with the power `BELOW`, a bit slower than the batch size, because a step has fixed costs.
-
-    >>> step_at(32, {16: 2.0, 64: 5.0}), step_at(8, {4: 1.0, 6: 2.0}), round(step_at(32, {64: 4.0}), 3)
-    (3.0, 3.0, 2.297)
-    """
-    if batch_size in known:
-        return known[batch_size]
-    points = sorted(known.items())
-    if batch_size < points[0][0]:
-        return points[0][1] * math.pow(batch_size / points[0][0], BELOW)
-    if len(points) == 1:
-        return points[0][1] * batch_size / points[0][0]
-    upper = next((index for index, (batch, _) in enumerate(points) if batch > batch_size), len(points) - 1)
-    (low_batch, low_s), (high_batch, high_s) = points[upper - 1 : upper + 1]
-    slope = max(0.0, (high_s - low_s) / (high_batch - low_batch))
-    return low_s + slope * (batch_size - low_batch)
-
-
 @dataclass(frozen=True)
 class Usual:
     """The seconds of a case without noise, and what usual noise adds."""
@@ -187,7 +162,7 @@ class DurationEstimate:
         ]
         self._spent_s: dict[Part, float] = {}
         self._canary_s: list[float] = []
-        self._steps: dict[tuple[Model, str, str], dict[int, float]] = defaultdict(dict)
+        self._steps = StepTimes()
         used = {case.phase for case in cases.values()}
         phases = (HEADLINE, *Phase)  # in the order in which they are timed
         self._first_phase = next((phase for phase in phases if phase in used and phase.takes_steps), None)
@@ -223,7 +198,7 @@ class DurationEstimate:
         self._canary_s += [canary_s] if canary_s else []
         self._spent_s[part] = self._spent_s.get(part, 0.0) + seconds - canary_s
         if step_s is not None:
-            self._steps[case.model, *_work_of(case)][case.batch_size] = step_s
+            self._steps.add(case, *_work_of(case), step_s)
             self._stale.add((case.workload, case.device))
 
     def only(self, parts: Collection[Part]) -> None:
@@ -277,31 +252,14 @@ class DurationEstimate:
     def _step_s(self, case: CaseKey) -> float:
         """Return the step of a case; where its phase is not known yet, it follows from a training step."""
         phase = parse_phase(case.phase)
-        step_s = self._known_step_s(case, *_work_of(case))
+        step_s = self._steps.of(case, *_work_of(case))
         if step_s is not None:
             return step_s
-        training_s = self._known_step_s(case, case.device, TRAINING) if phase is not Phase.LOAD else None
+        training_s = self._steps.of(case, case.device, TRAINING) if phase is not Phase.LOAD else None
         if training_s is None:
             return QUICK_S
-        load_s = self._known_step_s(case, "", Phase.LOAD) if phase is Phase.EPOCH else None
+        load_s = self._steps.of(case, "", Phase.LOAD) if phase is Phase.EPOCH else None
         return max(training_s, load_s or 0.0) * (INFERENCE if phase is Phase.INFER else 1.0)
-
-    def _known_step_s(self, case: CaseKey, device: str, work: str) -> float | None:
-        """Return the seconds of some work: of the case's own model, else the mean of its workload's models.
-
-        A model is not extrapolated to a larger batch at which others of the workload are known.
-        """
-        known = {
-            model: points
-            for (model, *rest), points in self._steps.items()
-            if model.workload == case.workload and rest == [device, work]
-        }
-        reaching = {model: points for model, points in known.items() if case.batch_size <= max(points)}
-        usable = reaching or known
-        if case.model in usable:
-            usable = {case.model: usable[case.model]}
-        steps = [step_at(case.batch_size, points) for points in usable.values()]
-        return sum(steps) / len(steps) if steps else None
 
     def _noise(self) -> dict[tuple[object, ...], float]:
         """Return the share of the usual noise that the ended cases had, by kind of device and of round."""

@@ -44,8 +44,8 @@ def run_order(cells: Iterable[Cell], seed: int) -> list[Cell]:
     estimated duration of the run is best after them.
     """
     listed = list(dict.fromkeys(cells))
-    first = list({cell.workload: cell for cell in listed}.values())
-    others = [cell for cell in listed if cell not in first]
+    largest = {cell.workload: cell for cell in listed}
+    first, others = list(largest.values()), [cell for cell in listed if largest[cell.workload] != cell]
     random = Random(seed)
     random.shuffle(first)
     random.shuffle(others)

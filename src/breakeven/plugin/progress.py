@@ -8,8 +8,6 @@ timed would take a core away, and small machines have few. `RunProgress` shows t
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,7 @@ from breakeven.case import OutcomeKind
 from breakeven.fitness import Look
 from breakeven.format import one_line, printable
 from breakeven.plugin.busy import busy_lines
+from breakeven.plugin.live_line import LiveLine, Pace
 from breakeven.runs.journal import CaseEnded, Journal, Line, ProcessStarted, Share
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class Progress:
         self._last = ""
         self._clock = clock
         self._current: tuple[str, float] | None = None
-        self._written_at = clock()
+        self._pace = Pace(clock)
 
     def __contains__(self, nodeid: str) -> bool:
         return nodeid in self._estimate
@@ -85,13 +84,9 @@ class Progress:
             f"breakeven: case {len(begun)} of {len(self._estimate)}, {_time_left(self._estimate)} left{last}"
         )
 
-    def line_if_due(self) -> str | None:
-        """Return the line if enough time has passed since the last one or the start of the run."""
-        now = self._clock()
-        if now - self._written_at < INTERVAL_S:
-            return None
-        self._written_at = now
-        return self.line()
+    def line_if_due(self, interval_s: float | None = None) -> str | None:
+        """Return the line if this time, or else `INTERVAL_S`, has passed since the last one or the start."""
+        return self._pace.text_if_due(self.line, INTERVAL_S if interval_s is None else interval_s)
 
 
 def clock_time(duration_s: float) -> str:
@@ -109,38 +104,6 @@ def _time_left(estimate: DurationEstimate) -> str:
     left = estimate.left()
     low, high = clock_time(left.low_s), clock_time(left.high_s)
     return low if low == high else f"{low} to {high}"
-
-
-class LiveLine:
-    """A line that is redrawn on a terminal, and written once in a while elsewhere."""
-
-    def __init__(self, reporter: Any) -> None:
-        self._reporter = reporter
-        self.is_live = reporter.isatty and not any(map(os.environ.get, ("CI", "BUILD_NUMBER")))
-        self._is_drawn = False
-
-    # `write_raw`, because pytest counts the characters of `write` and would wrap the line. The carriage
-    # return is written separately, because text that the terminal cannot encode is escaped.
-    def draw(self, line: str) -> None:
-        """Draw the line in place of the last one, cut to the width of the terminal."""
-        columns, line = _columns(), printable(line)
-        shown = line if len(line) <= columns else f"{line[: columns - 1]}…"
-        self._reporter.write_raw("\r")
-        self._reporter.write_raw(shown.ljust(columns), flush=True)
-        self._is_drawn = True
-
-    def erase(self) -> None:
-        """Leave an empty line."""
-        if self._is_drawn:
-            self._reporter.write_raw("\r" + " " * _columns() + "\r", flush=True)
-            self._is_drawn = False
-
-    def write(self, line: str) -> None:
-        """Write a line that stays."""
-        self.erase()
-        self._reporter.ensure_newline()
-        self._reporter.write_line(printable(line))
-        self._reporter.flush()  # a pipe would buffer it
 
 
 class RunProgress:
@@ -174,7 +137,7 @@ class RunProgress:
         self._share = Share(0)
         self._cases: list[str] = []
         self._last, self._problem = "", ("", "")
-        self._written_at = clock()
+        self._pace = Pace(clock)
 
     def begin(self, share: Share) -> None:
         """Show that a process, or a group of them, is started."""
@@ -224,11 +187,9 @@ class RunProgress:
     def _draw(self) -> None:
         if self._line is None or self._is_quiet:
             return
-        # A process measures meanwhile: the estimate of thousands of cases takes a while.
-        interval_s = REDRAW_S if self._line.is_live else INTERVAL_S
-        if self._clock() - self._written_at >= interval_s:
-            self._written_at = self._clock()
-            (self._line.draw if self._line.is_live else self._line.write)(self.text())
+        text = self._pace.text_if_due(self.text, REDRAW_S if self._line.is_live else INTERVAL_S)
+        if text is not None:
+            (self._line.draw if self._line.is_live else self._line.write)(text)
 
 
 def run_progress(session: pytest.Session, benchmarks: ReplayingSession) -> RunProgress:
@@ -299,10 +260,9 @@ class ProgressDisplay:
         self._progress.start(nodeid)
         if not self._is_live:
             return
-        if self._line.is_live:
-            self._line.draw(self._progress.line())
-        elif line := self._progress.line_if_due():
-            self._line.write(line)
+        line = self._progress.line_if_due(0.0 if self._line.is_live else None)
+        if line is not None:
+            (self._line.draw if self._line.is_live else self._line.write)(line)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
@@ -341,8 +301,3 @@ class ProgressDisplay:
         self._line.erase()
         self._reporter.showfspath = self._shows_paths
         self._is_over = True
-
-
-def _columns() -> int:
-    """Return the width of a line: after the last column some terminals begin a new line."""
-    return max(1, shutil.get_terminal_size().columns - 1)

@@ -202,12 +202,13 @@ def _check_values(source: str, arguments: Mapping[str, Values]) -> None:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise UsageError(f"{source}: batch_size={batch_size!r} is not an integer of at least 1")
     for key, values in arguments.items():
-        plain = [axis_value(value) for value in values]
-        repeated = next((value for value in plain if plain.count(value) > 1), None)
-        if repeated is not None:
-            raise UsageError(
-                f"{source}: {key} has the value {repeated!r} twice; two cases cannot be the same"
-            )
+        known: set[Plain] = set()
+        for value in map(axis_value, values):
+            if value in known:
+                raise UsageError(
+                    f"{source}: {key} has the value {value!r} twice; two cases cannot be the same"
+                )
+            known.add(value)
 
 
 def _check_signature(function: Callable[..., Any], sweep: Sweep) -> None:

@@ -143,7 +143,7 @@ def load_json(path: str) -> Any:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         place.refuse(f"cannot be read ({one_line(reason)})", "give the path of a readable run file")
-    if not raw.strip():
+    if not raw or raw.isspace():
         place.refuse("is empty", f"the measuring run was probably stopped; {MEASURE_AGAIN}")
     try:
         return parsed(raw)

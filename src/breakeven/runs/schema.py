@@ -26,6 +26,7 @@ from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.runs.flags import recorded_flags, recorded_losses
 from breakeven.runs.json_files import MEASURE_AGAIN, NOT_OURS, Place, convert, is_amount, load_json, mapping
+from breakeven.runs.large_files import read_large
 from breakeven.runs.machine import Machine, machine_of
 from breakeven.runs.merged_facts import Shard, shards_of
 from breakeven.stats.intervals import median_of_sorted
@@ -261,7 +262,8 @@ def parse(path: str, *, plain: bool) -> Run:
     Raises:
         RunFileError: one line that names file, field and remedy.
     """
-    return checked(load_json(path), path, plain=plain)
+    large = read_large(path)
+    return checked(load_json(path) if large is None else large, path, plain=plain)
 
 
 def checked(content: Any, path: str, *, plain: bool) -> Run:
@@ -434,9 +436,9 @@ def _timing(
 
 
 def _times(data: Any, here: Place) -> NDArray[np.float64]:
-    if data == []:
+    if isinstance(data, list) and not data:
         here.refuse("is empty", f"the case was not timed; {MEASURE_AGAIN}")
-    times = np.array(here.decode(data, list[float]), dtype=float)
+    times = data if isinstance(data, np.ndarray) else np.array(here.decode(data, list[float]), dtype=float)
     wrong = np.flatnonzero(~((times == 0) | ((times >= MIN_TIME_S) & (times <= MAX_TIME_S))))
     if len(wrong):
         here.at(f"[{wrong[0]}]").refuse(f"{times[wrong[0]]} {_NO_TIME}", MEASURE_AGAIN)

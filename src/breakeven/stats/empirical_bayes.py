@@ -80,7 +80,7 @@ def mean_squared_correlation(residuals: Array, df: int) -> float:
     cases = len(rows)
     if cases < 2 or df < 2:
         return 0.0 if cases < 2 else 1.0
-    gram = rows.T @ rows
+    gram = rows @ rows.T if cases < rows.shape[1] else rows.T @ rows  # the squares of both have one sum
     squared = (float((gram**2).sum()) - cases) / (cases * (cases - 1))
     return min(1.0, max(0.0, (squared - 1 / df) / (1 - 1 / df)))
 

@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,33 @@ MIN_DF = 2.0
 _MIN_SERIES = 4  # processes; fewer show nothing of how long a disturbance lasts
 _DOUBT = 2 / 3  # a third of the standard error of a von Neumann ratio, times the root of the processes
 _OWN_STARTS = 1 << 16
+_RESAMPLED_AT_ONCE = 1 << 20  # numbers; all of thousands of processes would take hundreds of MB
 _PARTS = np.linspace(0.0, 1.0, 41)
 _MAX_LOG = 300.0  # draws from Student's t with one degree of freedom can exceed what a float holds
+
+
+@dataclass(frozen=True, eq=False)
+class Lags:
+    """Which processes of a run are how far apart, without a matrix: there may be thousands of processes.
+
+    `runs` and `places` have the run of each process, and its place among all of them, ascending.
+    """
+
+    runs: NDArray[np.intp]
+    places: NDArray[np.intp]
+
+    def among(self, columns: NDArray[np.intp]) -> Lags:
+        """Return the lags among some of the processes."""
+        return Lags(self.runs[columns], self.places[columns])
+
+    def pairs(self, lag: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the indices of all pairs of a run that are this far apart, the earlier ones first."""
+        after = np.searchsorted(self.places, self.places + lag)
+        before = np.flatnonzero(after < len(self.places))
+        after = after[before]
+        is_pair = self.places[after] == self.places[before] + lag
+        is_pair &= self.runs[after] == self.runs[before]
+        return before[is_pair], after[is_pair]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +103,23 @@ class ProcessPool:
         return cls(tuple(runs), normals, choices, own, tuple(instances))
 
     @cached_property
-    def lags(self) -> Array:
-        """How many processes apart two are, shape (processes, processes); infinite between runs."""
-        runs, places = np.array(self.runs), np.arange(len(self.runs))
-        return np.where(runs[:, None] == runs, abs(places[:, None] - places), np.inf)
+    def lags(self) -> Lags:
+        """Which processes are how far apart."""
+        return Lags(np.array(self.runs), np.arange(len(self.runs)))
+
+    @cached_property
+    def _counts(self) -> dict[int, NDArray[np.uint8]]:
+        return {}
+
+    def counts(self, processes: int) -> NDArray[np.uint8]:
+        """Return how often each resample has each of the first processes, shape (resamples, processes)."""
+        if processes not in self._counts:
+            parts = [
+                np.stack([np.bincount(row, minlength=processes) for row in (part * processes).astype(int)])
+                for part in _in_parts(self.choices[:, :processes])
+            ]
+            self._counts[processes] = np.concatenate([part.astype(np.uint8) for part in parts])
+        return self._counts[processes]
 
     @cached_property
     def over_instances(self) -> ProcessPool | None:
@@ -120,7 +159,7 @@ class Levels:
     shared: float
 
 
-def levels(logs: Array, lags: Array) -> Levels:
+def levels(logs: Array, lags: Lags) -> Levels:
     """Return the levels of a group of cases.
 
     Args:
@@ -135,8 +174,8 @@ def levels(logs: Array, lags: Array) -> Levels:
     rows, columns = _most_common(known)
     alike = residuals[np.ix_(rows, columns)]
     correlation = mean_squared_correlation(alike, len(columns) - 1)
-    lasting = lasting_part(alike, lags[np.ix_(columns, columns)], correlation)
-    effective = n**2 / ((known @ _kernel(lags, lasting)) * known).sum(axis=1)
+    lasting = lasting_part(alike, lags.among(columns), correlation)
+    effective = n**2 / (n + 2 * _agreement(known, lags, lasting))
     own_df = np.where(n > 1, effective - 1, 0.0)
     spread = (residuals**2).sum(axis=1)
     variances = np.divide(spread, n - n / effective, out=np.full(len(n), np.nan), where=own_df > 0)
@@ -166,7 +205,7 @@ def _trust(squared_correlation: float, df: int) -> float:
     return squared_correlation / (squared_correlation + error)
 
 
-def lasting_part(residuals: Array, lags: Array, squared_correlation: float) -> float:
+def lasting_part(residuals: Array, lags: Lags, squared_correlation: float) -> float:
     """Return the part of the noise's variance that lasts for `LASTING` processes; 0 where nothing shows it.
 
     Von Neumann's ratio of the squared differences between neighbors to the squared residuals (Annals of
@@ -183,14 +222,14 @@ def lasting_part(residuals: Array, lags: Array, squared_correlation: float) -> f
     squares = (residuals**2).sum(axis=1)
     residuals, squares = residuals[squares > 0], squares[squares > 0]
     cases, processes = residuals.shape
-    before, after = np.nonzero(np.triu(lags == 1))
+    before, after = lags.pairs(1)
     if cases < 2 or processes < _MIN_SERIES or not len(before):
         return 0.0
     differences = residuals[:, after] - residuals[:, before]
     ratio = float(((differences**2).sum(axis=1) / squares).mean())
     independent = pooled_df(cases, 1.0, squared_correlation)
     ratio -= _DOUBT / math.sqrt(processes) / independent
-    expected = [_expected_ratio(lags, part, len(before)) for part in _PARTS]
+    expected = _expected_ratios(lags, processes, len(before))
     return float(np.interp(ratio, expected[::-1], _PARTS[::-1]))
 
 
@@ -229,7 +268,9 @@ def process_intervals(logs: Array, pool: ProcessPool, least: Array, seeds: Seque
     found = levels(logs, pool.lags)
     reach = stdtrit(np.clip(found.df, 1.0, MAX_DF), (1 + LEVEL) / 2)
     half = np.where(found.df > 0, np.maximum(found.se * reach, least), np.nan)
-    draws = _student_draws(found, np.where(found.df > 0, half / reach, found.se), pool, seeds)
+    draws = np.empty((len(logs), len(pool.normals)))
+    few = np.flatnonzero(found.n < MIN_BOOTSTRAP_PROCESSES)
+    draws[few] = _student_draws(found, np.where(found.df > 0, half / reach, found.se), pool, seeds, few)
     center, low, high = _medians(logs, found.n), found.mean - half, found.mean + half
     for case in np.flatnonzero(found.n >= MIN_BOOTSTRAP_PROCESSES):
         draws[case] = _bootstrap_draws(logs[case], pool, center[case], least[case])
@@ -245,39 +286,54 @@ def _medians(logs: Array, n: NDArray[np.int64]) -> Array:
     return np.asarray((ordered[rows, (n - 1) // 2] + ordered[rows, n // 2]) / 2)
 
 
-def _student_draws(found: Levels, se: Array, pool: ProcessPool, seeds: Sequence[int]) -> Array:
-    """Return the quantiles of each case's Student's t distribution, in a random order.
+def _student_draws(
+    found: Levels, se: Array, pool: ProcessPool, seeds: Sequence[int], cases: NDArray[np.intp]
+) -> Array:
+    """Return the quantiles of the Student's t distribution of some cases, in a random order.
 
     The order is that of the processes' residuals, weighted by the normal numbers that all cases of the pool
     share: where two cases were disturbed in the same processes, their draws go together. As far as that may
     be chance, each case's own numbers decide.
     """
-    directions = np.hstack([found.residuals, (found.residuals == 0).all(axis=1, keepdims=True)])
+    if not len(cases):
+        return np.empty((0, len(pool.normals)))
+    residuals = found.residuals[cases]
+    directions = np.hstack([residuals, (residuals == 0).all(axis=1, keepdims=True)])
     directions *= math.sqrt(found.shared) / np.sqrt((directions**2).sum(axis=1, keepdims=True))
     scores = directions.astype(np.float32) @ pool.normals.astype(np.float32).T  # only their order counts
     if found.shared < 1:
         own = (math.sqrt(1 - found.shared) * pool.own).astype(np.float32)
-        for row, seed in zip(scores, seeds, strict=True):
-            start = seed % _OWN_STARTS
+        for row, case in zip(scores, cases, strict=True):
+            start = seeds[case] % _OWN_STARTS
             row += own[start : start + len(row)]
     draws = np.empty(scores.shape)
-    known = np.nan_to_num(se).tolist()
-    for row, order in enumerate(np.argsort(scores, axis=1)):
-        draws[row, order] = found.mean[row] + known[row] * _quantiles(
-            max(float(found.df[row]), 1.0), len(order)
-        )
+    known = np.nan_to_num(se)
+    for row, case, order in zip(draws, cases, np.argsort(scores, axis=1), strict=True):
+        quantiles = _quantiles(max(float(found.df[case]), 1.0), len(order))
+        row[order] = found.mean[case] + float(known[case]) * quantiles
     return np.clip(draws, -_MAX_LOG, _MAX_LOG, out=draws)
 
 
 def _bootstrap_draws(logs: Array, pool: ProcessPool, center: float, least: float) -> Array:
     """Return bootstrap medians of one case; two cases of the same processes resample the same ones."""
     known = logs[np.isfinite(logs)]
-    chosen = (pool.choices[:, : len(known)] * len(known)).astype(int)
-    draws = np.median(known[chosen], axis=1)
+    order, counts = np.argsort(known), pool.counts(len(known))
+    draws = np.concatenate([_weighted_medians(known[order], part[:, order]) for part in _in_parts(counts)])
     low, high = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     if high - low < 2 * least:  # the rounds allow no narrower interval
         return np.asarray(center + least / student_quantile(MAX_DF) * pool.normals[:, -1])
     return np.asarray(draws)
+
+
+def _weighted_medians(ordered: Array, counts: NDArray[np.uint8]) -> Array:
+    """Return the median of ascending values for each row of `counts`, how often each value occurs."""
+    reached = counts.cumsum(axis=1, dtype=np.int32)
+    lower, upper = ((reached <= rank).sum(axis=1) for rank in ((len(ordered) - 1) // 2, len(ordered) // 2))
+    return np.asarray((ordered[lower] + ordered[upper]) / 2)
+
+
+def _in_parts(rows: NDArray[Any]) -> list[NDArray[Any]]:
+    return np.array_split(rows, math.ceil(rows.size / _RESAMPLED_AT_ONCE))
 
 
 def _most_common(known: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -287,16 +343,20 @@ def _most_common(known: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np
     return np.flatnonzero(inverse.reshape(-1) == best), np.flatnonzero(patterns[best])
 
 
-def _kernel(lags: Array, lasting: float) -> Array:
-    """Return the correlation between processes, shape of `lags`, where that part of the noise lasts."""
-    return np.where(lags == 0, 1.0, lasting * np.clip(1 - lags / LASTING, 0.0, 1.0))
+def _agreement(known: NDArray[np.bool_], lags: Lags, lasting: float) -> Array:
+    """Return the sum of the correlations between the known processes of each case, shape (cases,)."""
+    total = np.zeros(len(known))
+    for lag in range(1, math.ceil(LASTING)):
+        before, after = lags.pairs(lag)
+        total += lasting * (1 - lag / LASTING) * (known[:, before] & known[:, after]).sum(axis=1)
+    return total
 
 
-def _expected_ratio(lags: Array, lasting: float, neighbors: int) -> float:
-    """Return von Neumann's ratio where that part of the noise lasts."""
-    processes = len(lags)
-    agreement = float(_kernel(lags, lasting).sum()) / processes
-    return neighbors * 2 * (1 - lasting * (1 - 1 / LASTING)) / (processes - agreement)
+def _expected_ratios(lags: Lags, processes: int, neighbors: int) -> Array:
+    """Return von Neumann's ratio where each of `_PARTS` of the noise lasts."""
+    whole = float(_agreement(np.ones((1, processes), dtype=bool), lags, 1.0)[0])
+    agreement = 1 + 2 * _PARTS * whole / processes
+    return np.asarray(neighbors * 2 * (1 - _PARTS * (1 - 1 / LASTING)) / (processes - agreement))
 
 
 @lru_cache(maxsize=1024)
