@@ -235,9 +235,7 @@ def _machine() -> Target | None:
 
 
 def _glob() -> Target | None:
-    matches = first_found(
-        "breakeven.history.accepted:matches", "breakeven.analysing.history.accepted:matches"
-    )
+    matches = first_found("breakeven.globs:matches", "breakeven.analysing.history.accepted:matches")
     if matches is None:
         return None
 

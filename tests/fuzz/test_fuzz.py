@@ -78,7 +78,7 @@ def test_unchanged_files(tmp_path):
 def test_inputs_reach_the_end(campaign):
     """Of each reader's inputs, some are accepted and others are refused."""
     answers = {}
-    for one in found(campaign(READERS, "file|journal|plan|accepted|shards|noise"), 300):
+    for one in found(campaign(READERS, "file|journal|plan|accepted|shards|noise"), 400):
         answers.setdefault(one.target, set()).add(one.answer.word)
     assert {name for name, words in answers.items() if words >= {"ok", "refused"}} == {
         "run file, to report", "run file, to compare", "whole run file", "shards", "journal", "accepted.json",
@@ -126,7 +126,7 @@ def test_finds_a_missing_check(campaign, monkeypatch):
 
 def test_finds_a_hang(campaign, monkeypatch):
     """A pattern that is tried in every way."""
-    monkeypatch.setattr("breakeven.history.accepted.matches", backtracking)
+    monkeypatch.setattr("breakeven.globs.matches", backtracking)
     limits = Limits(cpu_s=0.3, wall_s=60.0)
     assert kinds(campaign(READERS, "^pattern$"), 20, limits) == {Kind.HANG}
 
