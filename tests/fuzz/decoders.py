@@ -207,7 +207,7 @@ def _cases() -> Target | None:
         text = changed_text(seeds.CASES, rng).encode("utf-8", "surrogatepass")
         Path(FILE).write_bytes(changed_bytes(text, rng) if rng.random() < 0.3 else text)
         path = (
-            rng.choice((*DEVICES, *(text for text in TEXTS if "\0" not in text)))
+            rng.choice((*DEVICES, *(text for text in TEXTS if "\0" not in text and "\ud800" not in text)))
             if rng.random() < 0.1
             else FILE
         )
@@ -235,9 +235,7 @@ def _machine() -> Target | None:
 
 
 def _glob() -> Target | None:
-    matches = first_found(
-        "breakeven.history.accepted:matches", "breakeven.analysing.history.accepted:matches"
-    )
+    matches = first_found("breakeven.globs:matches", "breakeven.analysing.history.accepted:matches")
     if matches is None:
         return None
 
