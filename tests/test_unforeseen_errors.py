@@ -68,7 +68,7 @@ def test_file_that_cannot_be_written(run_json, monkeypatch, capsys):
     [
         "breakeven.plugin.plan.CasePlan.add",
         "breakeven.plugin.plan.CasePlan.summary",
-        "breakeven.plugin.measuring.MeasuringSession.time_again",
+        "breakeven.plugin.measuring.MeasuringSession.finish",
         "breakeven.plugin.session.BenchmarkSession.complete",
         "breakeven.plugin.session.BenchmarkSession.summary",
         "breakeven.plugin.hooks.read_selection",
@@ -88,7 +88,7 @@ def test_pytest(bench, monkeypatch, where):
 
 def test_results_of_a_run_that_ends_early(bench, monkeypatch):
     """What was timed until then is written."""
-    monkeypatch.setattr("breakeven.plugin.measuring.MeasuringSession.time_again", failing(KeyError("x")))
+    monkeypatch.setattr("breakeven.plugin.measuring.MeasuringSession.finish", failing(KeyError("x")))
     bench.write().run()
     assert bench.timed
 

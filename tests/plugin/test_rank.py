@@ -46,7 +46,7 @@ def process(tmp_path, monkeypatch):
             made._write = made.lines.append
         found = {} if outcome is None else {"a": Outcome("a", outcome, "why", None)}
         ended = CaseEnded(process=9, case="a", outcome=outcome or "timed")
-        made._session = SimpleNamespace(outcomes=found, ended=Mock(return_value=ended))
+        made._session = SimpleNamespace(outcomes=found, ended=Mock(return_value=ended), release=Mock())
         for name, value in fields.items():
             setattr(made, name, value)
         return made

@@ -76,7 +76,7 @@ def test_page_is_never_half_written(tmp_path, monkeypatch):
     before = (out / "index.html").read_bytes()
 
     def full(self, target):
-        if self.name.startswith(".index.html."):
+        if Path(target).name == "index.html":
             raise OSError(28, "No space left on device")
         return replace(self, target)
 

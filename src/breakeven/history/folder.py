@@ -63,10 +63,7 @@ class Folder:
         try:
             classes = [entry for entry in os.scandir(self.path) if entry.name.startswith(CLASS_PREFIX)]
             files = [(entry, file) for entry in classes for file in os.scandir(entry.path)]
-            # Not a pipe, on which DuckDB would wait.
-            found = [
-                f"{entry.name}/{file.name}" for entry, file in files if file.is_file() or file.is_symlink()
-            ]
+            found = [f"{entry.name}/{file.name}" for entry, file in files if not _is_special(file)]
         except OSError as error:
             problem = "it does not exist" if isinstance(error, FileNotFoundError) else error.strerror
             raise StoreError(
@@ -127,6 +124,11 @@ class Folder:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(lock_of(path)):
             write_whole(path, change(self.read(name)))
+
+
+def _is_special(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry leads to a pipe, on which DuckDB would wait, a device or a socket."""
+    return not (entry.is_file() or entry.is_dir()) and os.path.exists(entry)  # noqa: PTH110 - an entry is no Path
 
 
 def _link(temporary: Path, path: Path) -> bool:

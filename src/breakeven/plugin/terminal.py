@@ -16,6 +16,8 @@ def outlive_readers(config: pytest.Config) -> None:
 
     The error would end the run, and with it what was measured.
     """
+    if not config.pluginmanager.hasplugin("terminalreporter"):  # with -p no:terminal
+        return
     writer: Any = config.get_terminal_writer()
     for name in ("write", "flush"):
         setattr(writer, name, _without_errors(getattr(writer, name)))
