@@ -1,5 +1,6 @@
 """Locks, and temporary files that a kill does not leave for good."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -12,12 +13,14 @@ from pathlib import Path
 import pytest
 
 from breakeven.files import write_whole
-from breakeven.temporary import ScratchDirectory, lock_of, locked, remove_abandoned, temporary_file
+from breakeven.locks import lock_of, locked, try_lock
+from breakeven.temporary import ScratchDirectory, remove_abandoned, temporary_file
 
 KILLED = """
 import os, signal
 from pathlib import Path
-from breakeven.temporary import ScratchDirectory, lock_of, locked, temporary_file
+from breakeven.locks import lock_of, locked
+from breakeven.temporary import ScratchDirectory, temporary_file
 folder = Path(os.environ["TMPDIR"])
 with locked(lock_of(folder / "accepted.json")), temporary_file(folder) as path:
     path.write_bytes(b"half")
@@ -66,12 +69,46 @@ def test_leftovers_are_removed_by_the_next_write(leftovers, tmp_path):
 
 
 def test_leftovers_of_other_kinds(tmp_path):
-    """A pipe is not waited for, and a link is not followed."""
-    os.mkfifo(tmp_path / ".breakeven-0.part")
+    """A pipe is not waited for, a link is not followed, and a directory of the user's is not emptied."""
+    os.mkfifo(tmp_path / ".breakeven-0123456789ab.part")
     (tmp_path / "kept").mkdir()
-    (tmp_path / "breakeven-scratch-x").symlink_to(tmp_path / "kept")
+    (tmp_path / "breakeven-scratch-abcd_123").mkdir()
+    (tmp_path / "breakeven-scratch-mine").mkdir()
+    (tmp_path / ".breakeven-x.lock").mkdir()
+    (tmp_path / "breakeven-scratch-abcd_124").symlink_to(tmp_path / "kept")
     remove_abandoned(tmp_path)
-    assert listed(tmp_path) == ["breakeven-scratch-x", "kept"]
+    assert listed(tmp_path) == [
+        ".breakeven-x.lock", "breakeven-scratch-abcd_124", "breakeven-scratch-mine", "kept",
+    ]  # fmt: skip
+
+
+def test_lock_that_another_process_has_meanwhile(tmp_path, monkeypatch):
+    """Between opening and locking it, another process removed its file, and a third has it again."""
+    path = tmp_path / ".breakeven-x.lock"
+    path.touch()
+
+    def slow(handle, **options):
+        path.unlink()
+        path.touch()
+        return try_lock(handle, **options)
+
+    monkeypatch.setattr("breakeven.temporary.try_lock", slow)
+    remove_abandoned(tmp_path)
+    assert path.exists()
+
+
+def test_without_locks(tmp_path, monkeypatch):
+    """As on some network file systems: nothing waits, and what may be in use is not removed."""
+
+    def flock(*_):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    (tmp_path / ".breakeven-x.lock").touch()
+    with locked(tmp_path / "lock") as first, first.open("rb") as file:
+        assert try_lock(file)
+        write_whole(tmp_path / "file", b"new")
+    assert listed(tmp_path) == [".breakeven-x.lock", "file"]
 
 
 def test_missing_directory(tmp_path):

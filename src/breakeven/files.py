@@ -19,6 +19,9 @@ MAX_SILENT_S: Final = 60.0
 
 _PART = 1 << 20
 
+_TO_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Not to block on a pipe without a writer; on Windows, not to change the ends of lines."""
+
 
 def read_file(path: str | os.PathLike[str], max_bytes: int) -> bytes:
     """Return the content of a file, or what a pipe sends until it is closed; a device is refused.
@@ -29,7 +32,7 @@ def read_file(path: str | os.PathLike[str], max_bytes: int) -> bytes:
         OSError: it cannot be read, is a device, has more than `max_bytes`, or is a silent pipe.
         ValueError: the path contains NUL.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # else a pipe without a writer blocks
+    handle = os.open(path, _TO_READ)
     with open(handle, "rb", buffering=0) as file:  # noqa: PTH123 - of a handle
         state = os.fstat(handle)
         if stat.S_ISDIR(state.st_mode):

@@ -1,7 +1,7 @@
-"""Locks, and temporary files and directories, that do not outlive their process.
+"""Temporary files and directories that do not outlive their process.
 
 Each is locked while it is used. A kill releases the lock, and the next process that writes in the same place
-removes what nothing locks. Without file locks, as on Windows, nothing waits, and such leftovers stay.
+removes what nothing locks. Without locks, as on Windows, such leftovers stay.
 """
 
 from __future__ import annotations
@@ -15,35 +15,10 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from breakeven.locks import HAS_LOCKS, hold, is_at, locked, try_lock
 
 _SCRATCH = "breakeven-scratch-"
-_NAME = re.compile(rf"\.breakeven-.+\.(lock|part)|{_SCRATCH}\w+")
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[Path]:
-    """Wait until no other process has the file `path`, and have it: it exists only meanwhile.
-
-    Raises:
-        OSError: it cannot be created.
-    """
-    handle = _hold(path, os.O_RDWR | os.O_CREAT)
-    try:
-        yield path
-    finally:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-        if handle is not None:
-            os.close(handle)
-
-
-def lock_of(path: Path) -> Path:
-    """Return the file to lock while `path` is read and then replaced."""
-    return path.with_name(f".breakeven-{path.name[:60]}.lock")
+_NAME = re.compile(rf"\.breakeven-(.+\.lock|[0-9a-f]{{12}}\.part)|{_SCRATCH}[a-z0-9_]{{8}}")
 
 
 @contextmanager
@@ -70,7 +45,7 @@ class ScratchDirectory:
         while True:
             self.path = Path(tempfile.mkdtemp(prefix=_SCRATCH))
             with suppress(FileNotFoundError):  # removed by another process before it was locked
-                self._handle = _hold(self.path, os.O_RDONLY)
+                self._handle = hold(self.path, os.O_RDONLY)
                 return
 
     def close(self) -> None:
@@ -84,7 +59,7 @@ class ScratchDirectory:
 def is_temporary(name: str) -> bool:
     """Return whether a file or a directory of this name is temporary or a lock.
 
-    >>> is_temporary(".breakeven-0f3a.part"), is_temporary("plan.json")
+    >>> is_temporary(".breakeven-0123456789ab.part"), is_temporary("plan.json")
     (True, False)
     """
     return _NAME.fullmatch(name) is not None
@@ -93,6 +68,8 @@ def is_temporary(name: str) -> bool:
 @lru_cache(maxsize=64)  # once in a process: a large directory takes a while to list
 def remove_abandoned(directory: Path) -> None:
     """Remove what killed processes of this user have left in a directory."""
+    if not HAS_LOCKS:
+        return
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             if is_temporary(entry.name):
@@ -104,28 +81,13 @@ def _remove_unlocked(path: Path) -> None:
     """Remove a file or a directory that nothing locks.
 
     Raises:
-        OSError: something locks it, it is another user's, or it is gone.
+        OSError: it is another user's, or it is gone.
     """
-    if fcntl is None:
-        return
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would block
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(handle).st_uid == os.getuid():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        # Where another process removed it and created it again, ours is locked, and theirs is at the path.
+        is_ours = os.fstat(handle).st_uid == os.getuid()
+        if is_ours and try_lock(handle, without_locks=False) and is_at(path, handle):
+            shutil.rmtree(path) if path.name.startswith(_SCRATCH) else path.unlink()
     finally:
         os.close(handle)
-
-
-def _hold(path: Path, flags: int) -> int | None:
-    """Open and lock a file or a directory; None where there are no locks."""
-    if fcntl is None:
-        return None
-    while True:
-        handle = os.open(path, flags, 0o666)
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        with suppress(OSError):
-            if os.path.samestat(os.fstat(handle), path.stat()):
-                return handle
-        os.close(handle)  # its last owner has removed it

@@ -286,7 +286,7 @@ def test_wrong_types_in_a_plan(tmp_path, plan):
 
 
 @pytest.mark.parametrize(
-    ("name", "is_ours"), [(".breakeven-0f3a.part", True), ("a.part", False), (".a", False)]
+    ("name", "is_ours"), [(".breakeven-0123456789ab.part", True), ("a.part", False), (".a", False)]
 )
 def test_the_part_of_a_first_plan(name, is_ours, tmp_path):
     """A call that was killed while it wrote the first plan can be repeated."""

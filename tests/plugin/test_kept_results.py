@@ -38,7 +38,7 @@ def test_full_disk(bench, yesterday, tmp_path, monkeypatch):
     assert yesterday.read_text() == YESTERDAYS
     [saved] = tmp_path.glob("breakeven-run-*.json")
     assert len(read([saved]).runs[0].cases) == 2
-    assert not list(bench.pytester.path.glob(".run.json*"))
+    assert not list(bench.pytester.path.glob(".breakeven*"))
 
 
 def test_write_that_fails_half_way(bench, yesterday):
@@ -56,7 +56,7 @@ def pytest_benchmark_update_json():
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert yesterday.read_text() == YESTERDAYS
-    assert not list(bench.pytester.path.glob(".run.json*"))
+    assert not list(bench.pytester.path.glob(".breakeven*"))
 
 
 def test_interrupted_write(bench, yesterday):
@@ -80,7 +80,7 @@ def bench_plain(train_benchmark, batch_size, benchmark):
         bench.run()
 
     assert yesterday.read_text() == YESTERDAYS
-    assert not list(bench.pytester.path.glob(".run.json*"))
+    assert not list(bench.pytester.path.glob(".breakeven*"))
 
 
 def test_link_and_permissions_stay(bench, yesterday):

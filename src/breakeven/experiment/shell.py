@@ -20,6 +20,7 @@ from types import FrameType
 from typing import IO
 
 from breakeven.errors import UsageError
+from breakeven.locks import try_lock
 
 OUT = "{out}"
 """The placeholder in a command for the path of its run file."""
@@ -135,7 +136,7 @@ def run_in_shell(job: Job, *, is_live: bool = False, notify: Callable[[str], Non
         KeyboardInterrupt: breakeven was stopped; the signal was passed on, and the command has ended.
     """
     with job.log.open("wb") as log, _EndOfCommand() as end, _watching() as watcher:
-        _lock(log)
+        try_lock(log)  # is_running finds it locked
         process = subprocess.Popen(
             job.command,
             shell=True,
@@ -164,24 +165,9 @@ def is_running(log: Path) -> bool:
     """Return whether a command still runs, or a process that it left, although breakeven was killed."""
     try:
         with log.open("rb") as stream:
-            return not _lock(stream)
+            return not try_lock(stream, is_shared=True)
     except OSError:
         return False
-
-
-def _lock(log: IO[bytes]) -> bool:
-    """Lock a log for all processes that inherit it; return False if it is locked."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from breakeven.errors import RunFileError, UsageError
 from breakeven.experiment.shell import KILL_AFTER_S, is_running
 from breakeven.files import read_file, write_whole
 from breakeven.format import one_line, plural
+from breakeven.locks import try_lock
 from breakeven.runs.json_files import MAX_BYTES, convert, parsed
 from breakeven.runs.reader import read_run
 from breakeven.runs.schema import Run
@@ -224,20 +225,13 @@ def load_plan(path: Path) -> ExperimentPlan | None:
 @contextmanager
 def _locked(workspace: Workspace) -> Iterator[None]:
     """Lock the directory until the end of the block or of this process."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two processes in one directory are not noticed
-        yield
-        return
     with workspace.writing():
-        lock = (workspace.path / LOCK).open("w")
+        lock = (workspace.path / LOCK).open("wb")
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(lock):
             raise UsageError(
                 f"another breakeven is measuring in {workspace.path}; wait for it, or {_CHOOSE_ANOTHER}"
-            ) from None
+            )
         yield
 
 

@@ -13,7 +13,8 @@ from breakeven.errors import StorageError, StoreError
 from breakeven.files import read_file, write_whole
 from breakeven.format import one_line
 from breakeven.history.database import reason_of
-from breakeven.temporary import lock_of, locked, temporary_file
+from breakeven.locks import lock_of, locked
+from breakeven.temporary import temporary_file
 
 CLASS_PREFIX = "class="
 SUFFIX = ".parquet"

@@ -2,13 +2,12 @@
 
 The first line is a `RunStarted`. Each measuring process then appends a `ProcessStarted`, a `CaseStarted` and
 a `CaseEnded` for each of its cases, and a `ProcessEnded`; so does a group of processes that measure a device
-together, by one of them. A line that was cut off, by a kill or a full disk,
-is ignored, and so is one that is not JSON.
+together, by one of them. A line that was cut off, by a kill or a full disk, is ignored, and so is one that is
+not JSON or lacks what joining the processes needs.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import stat
@@ -25,6 +24,7 @@ from breakeven.case import OutcomeKind
 from breakeven.device_names import processes_of
 from breakeven.errors import BreakevenError, UsageError
 from breakeven.format import one_line
+from breakeven.locks import try_lock
 from breakeven.phases import find_phase
 from breakeven.runs.journal_checks import is_case, is_machine, is_run, is_state
 from breakeven.runs.json_files import MAX_DEPTH, Place, is_deeper, parsed
@@ -350,11 +350,7 @@ class JournalFile:
 
     def lock(self) -> bool:
         """Return whether no other process has the lock, which ends with the process that has it."""
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+        return try_lock(self._file)
 
     def close(self) -> None:
         """Close the file, and give up the lock."""
@@ -368,11 +364,7 @@ def is_being_written(path: Path) -> bool:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not try_lock(file, is_shared=True)
 
 
 def encoded(line: Line) -> bytes:

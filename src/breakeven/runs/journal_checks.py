@@ -60,10 +60,8 @@ def is_case(outcome_is_timed: bool, data: list[float], extra_info: object) -> bo
 
 
 def _are_times(data: list[float]) -> bool:
-    from breakeven.runs.schema import (
-        MAX_TIME_S,
-        MIN_TIME_S,
-    )  # loads numpy, which the coordinator does not need
+    # It loads numpy, which the coordinator does not need.
+    from breakeven.runs.schema import MAX_TIME_S, MIN_TIME_S
 
     return bool(data) and all(time_s == 0 or MIN_TIME_S <= time_s <= MAX_TIME_S for time_s in data)
 
