@@ -130,7 +130,7 @@ def test_compare(call, text, tmp_path):
 def test_history(call, text, tmp_path):
     """All actions; `accept` repeats the names, the reason and the file."""
     store = tmp_path / "store"
-    for i, value in enumerate(medians(24, step=1.5, at=16)):
+    for i, value in enumerate(medians(12, step=1.5, at=8)):
         cells = [benchmark([value] * 6, workload=text, axes={text: text})]
         made = content(i, cells, box(text), [outcome("failed", text, workload=text)], branch=text)
         call("history", "add", write(tmp_path / f"{i}.json", made), "--store", store)
@@ -139,7 +139,7 @@ def test_history(call, text, tmp_path):
     call("history", "show", "--store", store)
     check(re.sub(r"(?s)<(style|script).*?</\1>", "", (store / "page" / "index.html").read_text("utf-8")))
     for form in ("terminal", "json"):
-        words = ("history", "accept", commit(16), "--case", "* cpu *", "--reason", text)
+        words = ("history", "accept", commit(8), "--case", "* cpu *", "--reason", text)
         assert call(*words, "--store", store, "--format", form)
     call("history", "check", "--store", store)
 

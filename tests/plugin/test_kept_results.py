@@ -130,9 +130,13 @@ EXITS = {
     "function": "pytest.exit('enough', returncode=7)",
 }
 
+SIMILAR = ("optimizer", "loss")
+
 
 @pytest.mark.usefixtures("sweep_order")
-@pytest.mark.parametrize("where", EXITS)
+@pytest.mark.parametrize(
+    "where", [pytest.param(name, marks=pytest.mark.slow) if name in SIMILAR else name for name in EXITS]
+)
 def test_pytest_exit(bench, yesterday, where):
     """It ends the run with what there is."""
     result = bench.write(f"""
@@ -157,7 +161,9 @@ def bench_later(train_benchmark, batch_size):
 
 
 @pytest.mark.usefixtures("sweep_order")
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU"])
+@pytest.mark.parametrize(
+    "name", ["SIGTERM", "SIGHUP", *(pytest.param(n, marks=pytest.mark.slow) for n in ("SIGQUIT", "SIGXCPU"))]
+)
 def test_signals(bench, name):
     """What ends a process ends a run as Ctrl-C does."""
     number = getattr(signal, name)
