@@ -14,9 +14,9 @@ unknown or unbounded numbers are null. `breakeven.render.json_output.json_schema
   runs.
 
 Exit codes: 0 done, without a regression; 1 a confirmed regression, or a failed self-test; 2 bad usage or
-unreadable input; 3 nothing could be judged, the machine classes differ, the files to merge do not
-belong together, the machine is unfit, or
-(`compare`, `ab`) a verdict that ``--fail-on`` names; 130 interrupted.
+unreadable input; 3 nothing could be judged, the machine classes differ, the files to merge do not belong
+together, the machine is unfit, or (`compare`, `ab`) a verdict that ``--fail-on`` names; 70 an error of
+breakeven itself, with a line that asks to report it; 130 interrupted; 141 nobody read the output.
 """
 
 from breakeven.commands import ab, calibrate, ci, compare, doctor, fleet, history, merge, recover, report

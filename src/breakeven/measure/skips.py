@@ -62,7 +62,7 @@ class SlowStep:
     reason: str
 
 
-class StepTimes:
+class SlowSteps:
     """The whole steps of one model on one device: whether a quiet machine would also be too slow.
 
     A step at one batch size takes at least as long as at a smaller one. So one that was fast enough shows
@@ -110,7 +110,7 @@ class SkipPolicy:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._out_of_memory: dict[tuple[Model, str], list[CaseKey]] = {}
-        self._steps: dict[tuple[Model, str], StepTimes] = {}
+        self._steps: dict[tuple[Model, str], SlowSteps] = {}
         self._timed: set[tuple[Model, str]] = set()
         self.crashed: dict[str, str] = {}
 
@@ -169,8 +169,8 @@ class SkipPolicy:
             if slow is not None:
                 raise SkippedByRule(f"not tried: {_place(slow.case)}: {slow.reason}")
 
-    def _steps_of(self, case: CaseKey) -> StepTimes:
-        return self._steps.setdefault((case.model, case.device), StepTimes())
+    def _steps_of(self, case: CaseKey) -> SlowSteps:
+        return self._steps.setdefault((case.model, case.device), SlowSteps())
 
 
 def _has_own_steps(case: CaseKey) -> bool:

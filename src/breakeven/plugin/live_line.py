@@ -42,6 +42,10 @@ class LiveLine:
         self.is_live = reporter.isatty and not any(map(os.environ.get, ("CI", "BUILD_NUMBER")))
         self._is_drawn = False
 
+    def show(self, line: str) -> None:
+        """Draw the line on a terminal, and write it elsewhere."""
+        (self.draw if self.is_live else self.write)(line)
+
     # `write_raw`, because pytest counts the characters of `write` and would wrap the line. The carriage
     # return is written separately, because text that the terminal cannot encode is escaped.
     def draw(self, line: str) -> None:

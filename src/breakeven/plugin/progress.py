@@ -189,7 +189,7 @@ class RunProgress:
             return
         text = self._pace.text_if_due(self.text, REDRAW_S if self._line.is_live else INTERVAL_S)
         if text is not None:
-            (self._line.draw if self._line.is_live else self._line.write)(text)
+            self._line.show(text)
 
 
 def run_progress(session: pytest.Session, benchmarks: ReplayingSession) -> RunProgress:
@@ -262,7 +262,7 @@ class ProgressDisplay:
             return
         line = self._progress.line_if_due(0.0 if self._line.is_live else None)
         if line is not None:
-            (self._line.draw if self._line.is_live else self._line.write)(line)
+            self._line.show(line)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:

@@ -142,7 +142,7 @@ class BenchmarkSession(ABC):
 
     @abstractmethod
     def finish(self) -> None:
-        """Time the first cell again, unless no other one was timed after it."""
+        """Do what is left when every case has ended."""
 
     def record_report(self, nodeid: str, outcome: str, longrepr: Any) -> None:
         """Record pytest's report of a case that ended without reaching `measure`."""

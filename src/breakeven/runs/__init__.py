@@ -1,12 +1,13 @@
 """Run files: their content, and the reader that all commands use.
 
-- `schema`: reads one file into a checked `Run`; `json_files`: JSON, with the path of an invalid value.
+- `schema`: reads one file into a checked `Run`; `json_files`: JSON, with the path of an invalid value;
+  `large_files`: the same of a file of many MB, in less memory.
 - `reader`: several files, for a report (`read`) or a side of a comparison (`read_side`).
 - `machine`: machine classes; `look`: whether it was busy; `canary`: whether it changed during a run; `flags`:
 flags from the rounds.
 - `frame`: runs as a pandas frame.
-- `journal`: what a run keeps while it measures; `joining`: its processes joined; `recovery`: a run file of
-it.
+- `journal`: what a run keeps while it measures; `journal_checks`: which of its lines are sound; `joining`: its
+  processes joined; `recovery`: a run file of it.
 - `merging`: several run files joined; `merged_parts`: whether they belong together; `merged_facts`: what
   the joined file has besides its cases.
 
@@ -28,9 +29,8 @@ version 1, which synchronized after every step. On an accelerator the two are ne
 
 Of a training step: ``accumulate`` (its passes, each over a batch of ``batch_size`` samples; the phases of a
 pass time the last one), ``batches`` and ``batch_shapes`` (how many batches, and shapes of them, the step
-takes in turn), each where above 1; ``batch_bytes`` (of the inputs and targets of
-a step); ``closure_calls`` (how often the optimizer called its closure per step, on
-average). Of ``load`` and ``epoch``: ``loader_workers``, ``loader_batches`` (of a whole pass over the data,
+takes in turn), each where above 1; ``batch_bytes`` (of the inputs and targets of a step); ``closure_calls``
+(how often the optimizer called its closure per step, on average). Of ``load`` and ``epoch``: ``loader_workers``, ``loader_batches`` (of a whole pass over the data,
 where known) and ``loader_start_s`` (to the first batch of a pass, with its workers unless they persist).
 
 Beside the benchmarks, all optional:

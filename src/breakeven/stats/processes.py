@@ -112,8 +112,12 @@ class ProcessPool:
         return {}
 
     def counts(self, processes: int) -> NDArray[np.uint8]:
-        """Return how often each resample has each of the first processes, shape (resamples, processes)."""
+        """Return how often each resample has each of the first processes, shape (resamples, processes).
+
+        Those of the last number of processes are kept.
+        """
         if processes not in self._counts:
+            self._counts.clear()
             parts = [
                 np.stack([np.bincount(row, minlength=processes) for row in (part * processes).astype(int)])
                 for part in _in_parts(self.choices[:, :processes])
@@ -272,7 +276,7 @@ def process_intervals(logs: Array, pool: ProcessPool, least: Array, seeds: Seque
     few = np.flatnonzero(found.n < MIN_BOOTSTRAP_PROCESSES)
     draws[few] = _student_draws(found, np.where(found.df > 0, half / reach, found.se), pool, seeds, few)
     center, low, high = _medians(logs, found.n), found.mean - half, found.mean + half
-    for case in np.flatnonzero(found.n >= MIN_BOOTSTRAP_PROCESSES):
+    for case in sorted(np.flatnonzero(found.n >= MIN_BOOTSTRAP_PROCESSES), key=found.n.__getitem__):
         draws[case] = _bootstrap_draws(logs[case], pool, center[case], least[case])
         ends = interval_of_draws(draws[case])
         low[case], high[case] = (math.nan if end is None else end for end in ends)
