@@ -159,6 +159,26 @@ def test_command_that_ignores_the_signal_is_killed(tmp_path, monkeypatch, name):
         os.kill(int((tmp_path / "run.json").read_text()), 0)
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_signal_while_the_command_starts(tmp_path, monkeypatch, name):
+    """It ends with breakeven."""
+    number, ready, started = getattr(signal, name), tmp_path / "ready", []
+
+    class Slow(subprocess.Popen):
+        def __init__(self, command, **options):
+            super().__init__(command, **options)
+            if options.get("shell"):
+                started.append(self.pid)
+                until(ready.exists)
+                signal.raise_signal(number)
+
+    monkeypatch.setattr("breakeven.experiment.shell.subprocess.Popen", Slow)
+    with stopping_on_signals(), pytest.raises(KeyboardInterrupt):
+        run_in_shell(job(tmp_path, f"touch {ready}; echo {{out}}; sleep 20"))
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0], 0)
+
+
 def test_ignored_signals_stay_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
     try:
@@ -175,6 +195,13 @@ from pathlib import Path
 from breakeven.experiment import shell
 shell._WATCH = shell._WATCH.replace("sleep 5", "sleep 0.1")
 folder = Path(sys.argv[1])
+
+class Waited(shell.subprocess.Popen):
+    def wait(self, timeout=None):
+        (folder / "waited for").touch()
+        return super().wait(timeout)
+
+shell.subprocess.Popen = Waited
 shell.run_in_shell(shell.Job(sys.argv[2], folder / "log", folder / "run.json"))
 """
 
@@ -185,7 +212,7 @@ def test_command_ends_with_breakeven(tmp_path, trap):
     ready, log = tmp_path / "ready", tmp_path / "log"
     command = f"{trap}touch {ready}; for second in $(seq 60); do sleep 1; done"
     killed = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path), command], start_new_session=True)
-    until(ready.exists)
+    until(lambda: ready.exists() and (tmp_path / "waited for").exists())
     assert is_running(log)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()

@@ -137,28 +137,51 @@ def run_in_shell(job: Job, *, is_live: bool = False, notify: Callable[[str], Non
     """
     with job.log.open("wb") as log, _EndOfCommand() as end, _watching() as watcher:
         try_lock(log)  # is_running finds it locked
-        process = subprocess.Popen(
-            job.command,
-            shell=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if is_live else log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **job.environment},
-            start_new_session=True,  # a group of its own, so that all of it can be stopped
-            pass_fds=(end.write, log.fileno()),
-        )
-        end.close_our_copy()
-        watcher.write(b"%d\n" % process.pid)
-        copying = _copy(process.stdout, log) if process.stdout is not None else None
+        process, copying = None, None
         try:
+            with _deferred_signals():
+                process = subprocess.Popen(
+                    job.command,
+                    shell=True,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE if is_live else log,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **job.environment},
+                    start_new_session=True,  # a group of its own, so that all of it can be stopped
+                    pass_fds=(end.write, log.fileno()),
+                )
+                end.close_our_copy()
+                watcher.write(b"%d\n" % process.pid)
+                copying = _copy(process.stdout, log) if process.stdout is not None else None
             return process.wait()
         except KeyboardInterrupt as stop:
             number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
-            _stop(process, number, end, notify)
+            if process is not None:
+                _stop(process, number, end, notify)
             raise
         finally:
             if copying is not None:
                 copying.join(1.0)
+
+
+@contextlib.contextmanager
+def _deferred_signals() -> Iterator[None]:
+    """Handle the signals that stop breakeven after the block: they would leave a starting command running."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *STOP_SIGNALS)}
+    before = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in before:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def is_running(log: Path) -> bool:

@@ -6,8 +6,8 @@
 - `machine`: machine classes; `look`: whether it was busy; `canary`: whether it changed during a run; `flags`:
 flags from the rounds.
 - `frame`: runs as a pandas frame.
-- `journal`: what a run keeps while it measures; `journal_checks`: which of its lines are sound; `joining`: its
-  processes joined; `recovery`: a run file of it.
+- `journal`: what a run keeps while it measures; `journal_checks`: which of its lines are sound; `joining`:
+  its processes joined; `recovery`: a run file of it.
 - `merging`: several run files joined; `merged_parts`: whether they belong together; `merged_facts`: what
   the joined file has besides its cases.
 
@@ -30,8 +30,9 @@ version 1, which synchronized after every step. On an accelerator the two are ne
 Of a training step: ``accumulate`` (its passes, each over a batch of ``batch_size`` samples; the phases of a
 pass time the last one), ``batches`` and ``batch_shapes`` (how many batches, and shapes of them, the step
 takes in turn), each where above 1; ``batch_bytes`` (of the inputs and targets of a step); ``closure_calls``
-(how often the optimizer called its closure per step, on average). Of ``load`` and ``epoch``: ``loader_workers``, ``loader_batches`` (of a whole pass over the data,
-where known) and ``loader_start_s`` (to the first batch of a pass, with its workers unless they persist).
+(how often the optimizer called its closure per step, on average). Of ``load`` and ``epoch``:
+``loader_workers``, ``loader_batches`` (of a whole pass over the data, where known) and ``loader_start_s`` (to
+the first batch of a pass, with its workers unless they persist).
 
 Beside the benchmarks, all optional:
 
