@@ -220,7 +220,7 @@ def test_command_ends_with_breakeven(tmp_path, trap):
 
 
 def test_watcher_ends_with_its_command(tmp_path):
-    """It is no process of the command, whose background processes may go on."""
+    """It is not a process of the command, whose background processes may go on."""
     ours = psutil.Process()
     before = set(ours.children(recursive=True))
     run_in_shell(job(tmp_path, "sleep 2 & true"))

@@ -98,6 +98,7 @@ def test_read_as_a_whole(tmp_path, text):
         lambda text: text[: len(text) // 2],
         lambda text: text.replace("}, {", "} {", 1),
         lambda text: text.replace('"benchmarks": [', '"benchmarks": [0, '),
+        lambda text: text.replace('"benchmarks": [', '"others": ['),
         lambda text: text.replace('"benchmarks": [', '"benchmarks": [{"a": ' + "[" * 62 + "]" * 62 + "}, "),
         lambda text: text + "]",
         lambda text: text[:0],
