@@ -7,8 +7,8 @@ measured again only if the code, the scripts or the options have changed. So the
 also side by side with ``--only``; the table is of all parts that are there. Exits with 1 if a figure is not
 as wanted.
 
-On two cores, the parts of this installation take about: fuzz 25 min, reads 5 min, kills 10 min,
-command_kills 10 min, long 45 min.
+The long run needs about 40 minutes of one core, and the fuzzing 15. So the whole takes about as long as the
+long run if ``--only long`` is running beside ``--only fuzz reads kills command_kills``.
 """
 
 from __future__ import annotations
