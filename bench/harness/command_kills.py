@@ -29,7 +29,7 @@ from small_bench import environment
 from victims import VICTIMS, Victim
 
 KILLED, FULL_DISK = "killed", "full disk"
-LIMIT_S = 120.0
+LIMIT_S = 600.0
 MAX_WRITING_S = 0.05
 """A kill in the writing comes up to this long after the first change of a file."""
 

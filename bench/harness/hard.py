@@ -2,28 +2,44 @@
 
 The parts are fuzzing (``tests/fuzz``), memory and time against the size of run files (``reads.py``), kills
 (``kills.py``, ``command_kills.py``) and a long run (``long_run.py``). Each is run for this installation, and
-for another one if it is named. What a part wrote is kept in a folder, and a part that is there is not run
-again, so that the whole, which takes hours, can be done in pieces. Exits with 1 if anything is unsound.
+for another one if it is named. What a part wrote is kept in a folder with the state of the code, and is
+measured again only if the code, the scripts or the options have changed. So the whole can be done in pieces,
+also side by side with ``--only``; the table is of all parts that are there. Exits with 1 if a figure is not
+as wanted.
+
+The long run needs about 40 minutes of one core, and the fuzzing 15. So the whole takes about as long as the
+long run if ``--only long`` is running beside ``--only fuzz reads kills command_kills``.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from code_state import Code, code_of
 from gpu_tables import markdown
+from hard_figures import (
+    Figure,
+    Values,
+    command_kills_values,
+    fuzz_values,
+    kills_values,
+    long_values,
+    reads_values,
+)
 from shared import Json, options, write
 
 HERE = Path(__file__).parent
 BEFORE, AFTER = "before", "after"
-
-Values = dict[str, Any]
-"""The figures of one part on one side, by name."""
+RECORD = "part.json"
+"""What a part was measured with; it is written last."""
 
 
 @dataclass(frozen=True)
@@ -34,194 +50,172 @@ class Part:
         name: of the part.
         script: relative to this folder.
         file: what the script writes into its folder of output.
-        options: of the script, without the output's folder and the other installation.
-        values: returns the figures of the file's content.
+        options: of the script on each side, without the output's folder and the other installation; a side
+            that is absent is not measured.
+        values: returns the figures of the file's content on a side.
         by_python: the other installation runs the script itself; else it is named to it.
-        for_both: the other installation can be measured.
     """
 
     name: str
     script: str
     file: str
-    options: tuple[str, ...]
-    values: Callable[[Json], Values]
+    options: Mapping[str, Sequence[str]]
+    values: Callable[[Json, str], Values]
     by_python: bool = False
-    for_both: bool = True
 
-    def command(self, python: str, output: Path) -> list[str]:
+    def command(self, side: str, python: str, output: Path) -> list[str]:
         """Return the command that measures an installation."""
         script, runs = str((HERE / self.script).resolve()), python if self.by_python else sys.executable
-        named = () if self.by_python or not self.for_both else ("--python", python)
-        return [runs, script, *self.options, *named, "-o", str(output)]
+        named = ("--python", python) if side == BEFORE and not self.by_python else ()
+        return [runs, script, *self.options[side], *named, "-o", str(output)]
 
 
-def fuzz_values(content: Json) -> Values:
-    """Return the inputs, and how many had an answer that is none."""
-    found: Values = {}
-    for name, one in content["sets"].items():
-        unsound = sum(one["problems"].values())
-        found |= {
-            f"{name}: inputs": one["inputs"],
-            f"{name}: tracebacks": one["tracebacks"],
-            f"{name}: hangs": one["hangs"],
-            f"{name}: other unsound answers": unsound - one["tracebacks"] - one["hangs"],
-        }
-    return found
+def parts(given: Any) -> tuple[Part, ...]:
+    """Return the parts, of the sizes of the command line."""
 
+    def fuzz(inputs: int, lines: int) -> list[str]:
+        return ["--readers", str(inputs), "--commands", str(lines), "--seed", "1"]
 
-def kills_values(content: Json) -> Values:
-    """Return the kills, and what they cost."""
-    kills = content["kills"]
-    return {
-        "kills of runs": len(kills),
-        "runs: finished before the kills": sum(one["finished"] for one in kills),
-        "runs: cases lost": sum(len(one["lost"]) + len(one["not_recovered"]) for one in kills),
-        "runs: cases measured twice": sum(len(one["twice"]) for one in kills),
-    }
-
-
-def command_kills_values(content: Json) -> Values:
-    """Return the kills and full disks of commands, and what they cost."""
-    disturbed = content["disturbed"]
-    runs = [one for one in disturbed if one["command"] == "pytest"]
-    return {
-        "commands: kills": sum(one["how"] == "killed" for one in disturbed),
-        "commands: full disks": sum(one["how"] == "full disk" for one in disturbed),
-        "commands: times something was lost": sum(bool(one["lost"]) for one in disturbed),
-        "commands: finished cases lost": sum(map(_cases_lost, runs)),
-        "commands: times something else failed": sum(bool(one["failures"]) for one in disturbed),
-    }
-
-
-def _cases_lost(one: Json) -> int:
-    return sum("::" in line for line in one["lost"])
-
-
-def long_values(content: Json) -> Values:
-    """Return what a long run keeps of its cases."""
-    found, page = content["figures"], content["figures"]["page"]
-    each = found["each"]
-    return {
-        "long run: cases timed": found["timed"],
-        "long run: processes": found["processes"] or 1,
-        "long run: kB kept of a case": round(max(one["bytes_a_case"] for one in each) / 1e3, 2),
-        "long run: more open handles": max(one["handles"][1] - one["handles"][0] for one in each),
-        "long run: bytes more on the device": max(
-            one["device_bytes"][1] - one["device_bytes"][0] for one in each
-        ),
-        "long run: last cases over first, in time": round(max(one["slower"] for one in each), 2),
-        "long run: MB of the page": round(found["report"]["page_bytes"] / 1e6, 2),
-        "long run: seconds to report it": round(found["report"]["seconds"], 1),
-        "long run: seconds to open the page": round(page["open_s"], 1) if "open_s" in page else None,
-    }
-
-
-def reads_values(content: Json) -> Values:
-    """Return the memory and the seconds of reading large run files, and many."""
-    return {
-        f"{name}: {unit}": round(figure[key] * scale, 1)
-        for name, figure in content["figures"].items()
-        for key, unit, scale in (("peak_memory_bytes", "MB", 1e-6), ("seconds", "s", 1), ("median_s", "s", 1))
-        if key in figure
-    }
-
-
-ZERO = ("tracebacks", "hangs", "other unsound answers", "lost", "twice", "failed", "more open handles")
-"""What the names of figures end with that must be 0."""
-
-
-def parts(inputs: int, lines: int, kills: int, cases: int) -> tuple[Part, ...]:
-    """Return the parts, of these sizes."""
-    fuzz = ("--readers", str(inputs), "--commands", str(lines), "--seed", "1")
-    long = ("--cases", str(cases))
+    long, times = ["--cases", str(given.cases)], ["--times", str(given.command_kills)]
+    reads = ["--sizes", *map(str, given.sizes), "--counts", *map(str, given.counts)]
     return (
-        Part("fuzz", "../../tests/fuzz", "fuzz.json", fuzz, fuzz_values, by_python=True),
-        Part("reads", "reads.py", "reads.json", (), reads_values),
-        Part("kills", "kills.py", "kills.json", ("--kills", str(kills)), kills_values, for_both=False),
-        Part("command_kills", "command_kills.py", "command_kills.json", ("--times", str(kills)),
+        Part("fuzz", "../../tests/fuzz", "fuzz.json",
+             {AFTER: fuzz(given.inputs, given.lines), BEFORE: fuzz(given.inputs_before, given.lines_before)},
+             fuzz_values, by_python=True),
+        Part("reads", "reads.py", "reads.json", {AFTER: reads, BEFORE: reads}, reads_values),
+        # Version 1 has no journal; what it loses is in command_kills.
+        Part("kills", "kills.py", "kills.json", {AFTER: ["--kills", str(given.kills)]}, kills_values),
+        Part("command_kills", "command_kills.py", "command_kills.json", {AFTER: times, BEFORE: times},
              command_kills_values),
-        Part("long", "long_run.py", "long_run.json", long, long_values),
+        Part("long", "long_run.py", "long_run.json",
+             {AFTER: [*long, "--processes", str(given.processes)], BEFORE: [*long, "--processes", "0"]},
+             long_values),
     )  # fmt: skip
 
 
-def measured(part: Part, side: str, python: str, folder: Path, run: Callable[..., Any]) -> Values | None:
-    """Return a part's figures on a side, which are measured unless they are there; None if that failed."""
-    output = folder / side / part.name
-    if not (output / part.file).exists():
-        output.mkdir(parents=True, exist_ok=True)
-        command = [*part.command(python, output), *_one_process(part, side)]
-        print(f"hard: {part.name}, {side}: {' '.join(command)}", file=sys.stderr, flush=True)
+@dataclass(frozen=True)
+class Side:
+    """An installation, and what is to be measured of it."""
+
+    name: str
+    python: str
+    code: Code
+    scripts: str
+    work: Path
+
+    def record(self, part: Part) -> Json:
+        """Return what decides whether a part is to be measured again."""
+        return {"code": self.code.state, "scripts": self.scripts, "options": list(part.options[self.name])}
+
+    def found(self, part: Part) -> Json | None:
+        """Return the record of a part that was measured with this code; None if there is none."""
+        path = self.work / self.name / part.name / RECORD
+        if not path.exists():
+            return None
+        found: Json = json.loads(path.read_bytes())
+        return found if self.record(part).items() <= found.items() else None
+
+    def figures(self, part: Part) -> Values:
+        """Return the figures of a part that was measured."""
+        content = (self.work / self.name / part.name / part.file).read_bytes()
+        return part.values(json.loads(content), self.name)
+
+    def measure(self, part: Part, run: Callable[..., Any]) -> None:
+        """Run a part, and record what with; without a record if it wrote nothing."""
+        output = self.work / self.name / part.name
+        shutil.rmtree(output, ignore_errors=True)
+        output.mkdir(parents=True)
+        command = part.command(self.name, self.python, output)
+        print(f"hard: {part.name}, {self.name}: {' '.join(command)}", file=sys.stderr, flush=True)
+        start = time.monotonic()
         with (output / "log").open("wb") as log:
             run(command, stdout=log, stderr=subprocess.STDOUT, check=False)
-    if not (output / part.file).exists():
-        print(f"hard: {part.name}, {side}: nothing was written; see {output / 'log'}", file=sys.stderr)
-        return None
-    return part.values(json.loads((output / part.file).read_bytes()))
+        if not (output / part.file).exists():
+            print(f"hard: {part.name}, {self.name}: wrote nothing; see {output / 'log'}", file=sys.stderr)
+            return
+        minutes = round((time.monotonic() - start) / 60, 1)
+        made = {**self.record(part), "commit": self.code.commit, "version": self.code.version}
+        (output / RECORD).write_text(json.dumps({**made, "minutes": minutes}, indent=1) + "\n")
 
 
-def _one_process(part: Part, side: str) -> list[str]:
-    """Return the option that lets version 1, which has one, measure in one process."""
-    return ["--processes", "0"] if part.name == "long" and side == BEFORE else []
-
-
-def rows_of(found: Mapping[str, Mapping[str, Values]]) -> list[list[str]]:
-    """Return the rows of the table: the figure, before and after.
+def rows_of(found: Mapping[str, Values]) -> list[list[str]]:
+    """Return the rows of the table.
 
     Args:
-        found: the figures by side and part.
+        found: the figures of each side.
     """
-    names = dict.fromkeys(
-        name for side in (AFTER, BEFORE) for part in found.get(side, {}).values() for name in part
-    )
-    sides = [
-        {name: value for part in found.get(side, {}).values() for name, value in part.items()}
-        for side in (BEFORE, AFTER)
-    ]
-    return [[name, *(_text(side.get(name)) for side in sides)] for name in names]
-
-
-def _text(value: Any) -> str:
-    return "-" if value is None else f"{value:,}"
+    before, after = found.get(BEFORE, {}), found.get(AFTER, {})
+    rows = []
+    for name in dict.fromkeys((*after, *before)):
+        now, old = after.get(name), before.get(name)
+        is_kept = None if now is None else now.is_kept(old)
+        kept = {None: "-", True: "kept", False: "NOT KEPT"}[is_kept]
+        wanted = (now or old or Figure(None)).wanted
+        rows.append([name, *("-" if one is None else one.text for one in (old, now)), wanted, kept])
+    return rows
 
 
 def unsound(found: Mapping[str, Values]) -> list[str]:
-    """Return the figures of a side that must be 0 and are not."""
+    """Return the figures of this installation that are not as wanted."""
+    before = found.get(BEFORE, {})
     return [
-        f"{name} is {value}, expected 0"
-        for part in found.values()
-        for name, value in part.items()
-        if name.endswith(ZERO) and value
+        f"{name} is {figure.text}, wanted: {figure.wanted}"
+        for name, figure in found[AFTER].items()
+        if figure.is_kept(before.get(name)) is False
     ]
 
 
-def page(found: Mapping[str, Mapping[str, Values]], whole: Json) -> str:
+def page(found: Mapping[str, Values], whole: Json) -> str:
     """Return the table as a page."""
     machine = whole["machine"]
+    measured = [
+        [name, side, one["version"], one["commit"], " ".join(one["options"]) or "-", f"{one['minutes']:g}"]
+        for side, records in whole["parts"].items()
+        for name, one in records.items()
+    ]
+    missing = f"Not measured yet: {', '.join(whole['missing'])}.\n\n" if whole["missing"] else ""
     return (
         "# Hard use\n\n"
         f"Before (version 1) and after, on {machine['cpu']}, {machine['affinity_threads']} usable threads; "
-        f"{whole['date']}. Written by `python bench/harness/hard.py --before PYTHON`.\n\n"
-        f"{markdown(['figure', 'before', 'after'], rows_of(found))}\n"
+        f"torch {machine['torch']}, Python {machine['python']}; {whole['date']}. Written by "
+        "`python bench/harness/hard.py --before PYTHON`.\n\n"
+        f"{markdown(['figure', 'before', 'after', 'wanted', 'kept'], rows_of(found))}\n\n{missing}"
+        f"{markdown(['part', 'side', 'breakeven', 'commit', 'options', 'minutes'], measured, left=5)}\n"
     )
 
 
-def main(arguments: Sequence[str] | None = None, run: Callable[..., Any] = subprocess.run) -> int:
-    """Measure what is missing, print the table and write both files; 1 if anything is unsound."""
-    given = parser().parse_args(arguments)
+def sides_of(given: Any) -> list[Side]:
+    """Return this installation, and the one before if it is named."""
+    scripts = code_of(HERE, ("bench/harness", "tests/fuzz")).state
     pythons = {AFTER: sys.executable, **({BEFORE: given.before} if given.before else {})}
-    found: dict[str, dict[str, Values]] = {side: {} for side in pythons}
-    for part in parts(given.inputs, given.lines, given.kills, given.cases):
-        if given.only and part.name not in given.only:
-            continue
-        for side, python in pythons.items():
-            if part.for_both or side == AFTER:
-                values = measured(part, side, python, given.work, run)
-                found[side] |= {} if values is None else {part.name: values}
-    whole = write(given.output / "hard.json", {"figures": found})
+    return [
+        Side(name, python, code_of(python), scripts, given.work.absolute())
+        for name, python in pythons.items()
+    ]
+
+
+def main(arguments: Sequence[str] | None = None, run: Callable[..., Any] = subprocess.run) -> int:
+    """Measure what is missing, print the table and write both files; 1 if a figure is not as wanted."""
+    given = parser().parse_args(arguments)
+    sides, every = sides_of(given), parts(given)
+    pairs = [(part, side) for part in every for side in sides if side.name in part.options]
+    for part, side in pairs:
+        if not given.table and (not given.only or part.name in given.only) and side.found(part) is None:
+            side.measure(part, run)
+    found: dict[str, Values] = {side.name: {} for side in sides}
+    records: dict[str, dict[str, Json]] = {side.name: {} for side in sides}
+    for part, side in pairs:
+        if (record := side.found(part)) is not None:
+            records[side.name][part.name] = record
+            found[side.name] |= side.figures(part)
+    figures = {side: {name: asdict(one) for name, one in values.items()} for side, values in found.items()}
+    missing = [f"{part.name} {side.name}" for part, side in pairs if part.name not in records[side.name]]
+    content = {"parts": records, "missing": missing, "figures": figures}
+    whole = write(given.output / "hard.json", content)
     text = page(found, whole)
     (given.output / "hard.md").write_text(text, encoding="utf-8")
     print(text)
-    wrong = unsound(found[AFTER])
+    wrong = unsound(found)
     print("\n".join(wrong), file=sys.stderr)
     return 1 if wrong else 0
 
@@ -233,11 +227,23 @@ def parser() -> Any:
     made.add_argument(
         "--work", type=Path, default=Path("hard"), metavar="DIR", help="what the parts write (default: hard)"
     )
-    made.add_argument("--only", nargs="*", default=(), metavar="PART", help="fuzz, reads, kills, ...")
-    made.add_argument("--inputs", type=int, default=100_000, metavar="N", help="of the readers (%(default)s)")
-    made.add_argument("--lines", type=int, default=5_000, metavar="N", help="of the commands (%(default)s)")
-    made.add_argument("--kills", type=int, default=40, metavar="N", help="of each command (%(default)s)")
-    made.add_argument("--cases", type=int, default=10_000, metavar="N", help="of the long run (%(default)s)")
+    names = ["fuzz", "reads", "kills", "command_kills", "long"]
+    made.add_argument("--only", nargs="*", default=(), choices=names, help="measure these parts alone")
+    made.add_argument("--table", action="store_true", help="measure nothing, print what is there")
+    for name, default, of in (
+        ("inputs", 100_000, "inputs of the readers"),
+        ("lines", 5_000, "command lines"),
+        # Each hang takes up to a minute, and version 1 has 12 in 1,000 inputs.
+        ("inputs-before", 2_000, "inputs of the readers, before"),
+        ("lines-before", 200, "command lines, before"),
+        ("kills", 24, "kills of runs"),
+        ("command-kills", 12, "kills and full disks of each command"),
+        ("cases", 10_000, "cases of the long run"),
+        ("processes", 5, "processes of the long run"),
+    ):
+        made.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{of} (%(default)s)")
+    for name, sizes in (("sizes", (5, 50, 480)), ("counts", (20, 200, 2000))):
+        made.add_argument(f"--{name}", type=int, nargs="+", default=sizes, metavar="N", help="of reads.py")
     return made
 
 

@@ -248,14 +248,15 @@ def test_narrow_figure(tmp_path):
     assert "both" not in visible(report_page.to_html(found, "1", {"speedup": svg}))
 
 
-def test_parts_of_the_chart(tmp_path):
-    """The first part of the chart is shown, and the others are folded."""
+def test_parts_of_the_chart(tmp_path, monkeypatch):
+    """The first part of the chart is shown, and the others are folded, with their number of models."""
+    monkeypatch.setattr(report_page, "MAX_ROWS", 0)
     found = report(tmp_path, affine_run(GPU))
     svg = to_svg(FIGURES[report_page.CHART].draw(found))
     names = [report_page.CHART, f"{report_page.CHART}_1", f"{report_page.CHART}_2"]
     text = report_page.to_html(found, "1", dict.fromkeys(names, svg))
     section = text.partition('<section id="break-even"')[2].partition("</section>")[0]
-    shown, folded = section.partition("<summary>More models</summary>")[::2]
+    shown, folded = section.partition("<summary>1 more model</summary>")[::2]
     assert [part.count("<figure") for part in (shown, folded.partition("</details>")[0])] == [1, 2]
 
 
