@@ -17,6 +17,9 @@ from breakeven.temporary import temporary_file
 MAX_SILENT_S: Final = 60.0
 """How long a pipe may send nothing."""
 
+MAX_SMALL_BYTES: Final = 1 << 26
+"""The size of the largest file of names or of accepted changes that is read."""
+
 _PART = 1 << 20
 
 
