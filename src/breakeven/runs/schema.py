@@ -331,13 +331,25 @@ def _cases(content: Any, place: Place, machine: str, plain: bool) -> tuple[dict[
             passed_over += 1
             continue
         case = _case(benchmark, here, machine, plain)
-        if case.name in cases:
+        before = cases.get(case.name)
+        if before is not None and is_ours(benchmark):
             here.refuse(
                 f"the case '{one_line(case.name)}' is in the file twice",
                 "give each case its own name or axes, or measure into two files",
             )
-        cases[case.name] = case
+        cases[case.name] = case if before is None else _pooled(before, case)
     return cases, passed_over
+
+
+def _pooled(first: CaseResult, second: CaseResult) -> CaseResult:
+    """Return a benchmark that pytest ran twice, as with --keep-duplicates: with the rounds of both.
+
+    Without the rounds of both it is the second one.
+    """
+    if not len(first.times_s) or not len(second.times_s):
+        return second
+    times_s = np.concatenate([first.times_s, second.times_s])
+    return replace(second, times_s=times_s, median_s=float(np.median(times_s)))
 
 
 def _benchmarks(content: Any, place: Place) -> Iterator[tuple[Mapping[str, Any], Place]]:
