@@ -127,7 +127,7 @@ def recovery(journal: Path) -> str:
 
 
 def load_json(path: str, remedy: str = "") -> Any:
-    """Return the content of a JSON file; `remedy` is what to do about one that is no run file.
+    """Return the content of a JSON file; `remedy` is what to do about a damaged one, if not a run file.
 
     Raises:
         RunFileError: the file is missing, a directory, empty, truncated or not JSON.
