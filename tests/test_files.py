@@ -1,12 +1,14 @@
 """Atomic writes: new content is complete, and a failed write changes nothing. Reads that end."""
 
+import errno
 import os
 import stat
+from contextlib import nullcontext
 
 import pytest
 
 from breakeven import files
-from breakeven.files import read_file, write_all, write_whole
+from breakeven.files import aside, read_file, write_all, write_whole
 
 
 def listed(path):
@@ -42,6 +44,41 @@ def test_failed_write(tmp_path, monkeypatch, error):
         write_whole(tmp_path / "file", b"new")
     assert listed(tmp_path) == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [(errno.EBUSY, b"new"), (errno.EACCES, b"new"), (errno.ENOSPC, b"old")]
+)
+def test_file_that_cannot_be_replaced(tmp_path, monkeypatch, code, expected):
+    """One that is mounted, as in a container, is written in its place."""
+
+    def refuse(*_):
+        raise OSError(code, "no")
+
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    monkeypatch.setattr("pathlib.Path.replace", refuse)
+    with nullcontext() if expected == b"new" else pytest.raises(OSError, match="no"):
+        write_whole(path, b"new")
+    assert path.read_bytes() == expected
+    with pytest.raises(OSError, match="no"):
+        write_whole(tmp_path / "other", b"new")
+    assert listed(tmp_path) == ["file"]
+
+
+def test_directory_that_cannot_be_written(tmp_path, monkeypatch):
+    """A file in it that can be is written."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    monkeypatch.setattr("breakeven.temporary.tempfile.tempdir", str(tmp_path / "other"))
+    (tmp_path / "other").mkdir()
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with aside(path) as part:
+        assert part.parent == tmp_path / "other"
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new"
+    with aside(tmp_path / "none") as part:
+        assert part.parent == tmp_path
 
 
 def test_write_all_or_nothing(tmp_path):

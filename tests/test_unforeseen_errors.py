@@ -6,6 +6,7 @@ import pytest
 
 from breakeven import cli
 from breakeven.errors import BreakevenError, is_own
+from breakeven.grouping import grouped
 from support.run_files import affine_run, write
 
 REPORT = "please report it to breakeven's issue tracker"
@@ -84,6 +85,26 @@ def test_pytest(bench, monkeypatch, where):
     own = [line for line in text.splitlines() if "an error of breakeven itself: KeyError: 'x' (" in line]
     assert len(own) == (2 if where.endswith("selection") else 1)  # pytest prints an early exit twice
     assert all(REPORT in line for line in own)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "breakeven.plugin.session.BenchmarkSession.forget",
+        "breakeven.plugin.measuring.MeasuringSession._keep",
+        "breakeven.measure.runner.Runner.measure",
+    ],
+)
+def test_case(bench, monkeypatch, where):
+    """It costs the case: the reason has the place, and where to report it."""
+    monkeypatch.setattr(where, lambda *_, **__: grouped(None))
+    assert bench.write().run().ret == pytest.ExitCode.TESTS_FAILED
+    found = bench.outcomes()
+    assert len(found) == 2
+    for outcome, reason in found.values():
+        assert outcome == "failed"
+        assert "TypeError: 'NoneType' object is not iterable (breakeven/grouping.py:" in reason
+        assert reason.endswith(f"if your benchmark is right, {REPORT}")
 
 
 def test_results_of_a_run_that_ends_early(bench, monkeypatch):

@@ -11,7 +11,8 @@
     ├── RunFileError            a run file cannot be read
     │   └── NewerSchemaError    ... because a newer breakeven wrote it
     ├── DifferentMachinesError  runs of different machines cannot be compared (exit code 3)
-    └── SeparateRunsError       run files are not parts of one run, and cannot be merged (exit code 3)
+    ├── SeparateRunsError       run files are not parts of one run, and cannot be merged (exit code 3)
+    └── UnforeseenError         a process that breakeven started failed by an error of breakeven itself (70)
 
 ``exit_code`` is the exit code of the ``breakeven`` command when the error reaches it. Any other exception is
 an error of breakeven itself, which `unforeseen_text` reports.
@@ -25,6 +26,8 @@ from pathlib import Path
 UNFORESEEN = 70
 """The exit code of an error of breakeven itself (sysexits.h's "internal software error")."""
 
+_REPORT = "please report it to breakeven's issue tracker"
+
 _PACKAGE = Path(__file__).parent
 _CALLERS = ("pluggy", "_pytest")
 
@@ -34,10 +37,20 @@ def unforeseen_text(error: BaseException) -> str:
     text = " ".join(str(error).split()) or "no message"
     place = _place(error)
     where = "" if place is None else f" ({place})"
-    return (
-        f"an error of breakeven itself: {type(error).__name__}: {text[:300]}{where}; please report it to "
-        "breakeven's issue tracker"
-    )
+    return f"an error of breakeven itself: {type(error).__name__}: {text[:120]}{where}; {_REPORT}"
+
+
+def report_text(error: BaseException) -> str:
+    """Return where to report an error that a line of breakeven raised; nothing for other errors.
+
+    Python raises the error of a call with wrong arguments in the line of the call, so that it may be that of
+    a function of the user's.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    is_ours = bool(frames) and Path(frames[-1].filename).is_relative_to(_PACKAGE)
+    if not is_ours or isinstance(error, BreakevenError | RuntimeError):  # torch's errors are RuntimeErrors
+        return ""
+    return f" ({_place(error)}); if your benchmark is right, {_REPORT}"
 
 
 def is_own(error: BaseException) -> bool:
@@ -92,6 +105,12 @@ class SeparateRunsError(BreakevenError):
     """Run files are not parts of one run: of another machine class, commit or sweep, or with other rounds."""
 
     exit_code = 3
+
+
+class UnforeseenError(BreakevenError):
+    """A process that breakeven started failed by an error of breakeven itself; the message is its line."""
+
+    exit_code = UNFORESEEN
 
 
 class StoreError(BreakevenError):

@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import stat
+import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -17,10 +18,16 @@ from breakeven.temporary import temporary_file
 MAX_SILENT_S: Final = 60.0
 """How long a pipe may send nothing."""
 
+MAX_SMALL_BYTES: Final = 1 << 26
+"""The size of the largest file of names or of accepted changes that is read."""
+
 _PART = 1 << 20
 
 _TO_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 """Not to block on a pipe without a writer; on Windows, not to change the ends of lines."""
+
+_NOT_REPLACED = (errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM)
+"""Why a file that may be written cannot be replaced: it is mounted, or its directory may not be written."""
 
 
 def read_file(path: str | os.PathLike[str], max_bytes: int) -> bytes:
@@ -98,8 +105,13 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
 
 
 def aside(path: Path) -> AbstractContextManager[Path]:
-    """Return the context of a temporary file that can replace the file at `path`, or what that links to."""
-    return temporary_file(Path(os.path.realpath(path)).parent)
+    """Return the context of a temporary file that can replace the file at `path`, or what that links to.
+
+    It is in the same directory, unless only the file may be written.
+    """
+    file = Path(os.path.realpath(path))
+    is_alone = file.is_file() and not os.access(file.parent, os.W_OK)
+    return temporary_file(Path(tempfile.gettempdir()) if is_alone else file.parent)
 
 
 def put_in_place(path: Path, part: Path) -> None:
@@ -117,7 +129,12 @@ def _replace(path: Path, part: Path) -> None:
     """Replace a file, or what a link at `path` leads to, and keep its permissions."""
     if path.exists():
         shutil.copymode(path, part)
-    part.replace(os.path.realpath(path))
+    try:
+        part.replace(os.path.realpath(path))
+    except OSError as error:
+        if error.errno not in _NOT_REPLACED or not path.is_file():
+            raise
+        shutil.copyfile(part, path)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -227,6 +227,7 @@ def test_path_stays_in_the_directory(tmp_path, class_id):
         ({"medians_s": {"a": [True, 1.0]}}, "medians_s['a'][0]"),
         ({"medians_s": {"a": [math.nan, 1.0]}}, "medians_s['a'][0]"),
         ({"medians_s": {"a": [1e31, 1.0]}}, "medians_s['a'][0]"),
+        ({"medians_s": {"a": [1.0, [1.0, 1e-300]]}}, "medians_s['a'][1][1]"),
         ({"medians_s": {"a": [[1.0, -1.0], 1.0]}}, "medians_s['a'][0][1]"),
         ({"medians_s": {"a": [[1.0], [[1.0]]]}}, "medians_s['a'][1][0]"),
     ],
@@ -239,6 +240,14 @@ def test_damaged_file(tmp_path, change, field):
         read_floor(tmp_path, of("c1"))
     assert str(refused.value).startswith(f"{path}: {field}: ")
     assert str(refused.value).endswith("; calibrate again with `breakeven calibrate`")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[" * 500 + "]" * 500, "x", "\xff"])
+def test_not_a_noise_floor(tmp_path, content):
+    """The remedy is that of a noise floor, not of a run file."""
+    (tmp_path / "c1.json").write_text(content, "latin-1")
+    with pytest.raises(RunFileError, match=r"; calibrate again with `breakeven calibrate`$"):
+        read_floor(tmp_path, of("c1"))
 
 
 def test_unchecked_fields(tmp_path):

@@ -1,11 +1,14 @@
 """Which nodes measure, when, and what happens to a run that fails."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
+from breakeven.errors import RunFileError
 from breakeven.experiment.workspace import open_workspace
-from breakeven.fleet.collect import Collector
+from breakeven.fleet.collect import Collector, check_whole
 from breakeven.fleet.node import HOME, JOURNAL, LOG, RUN
 from breakeven.fleet.plan import plan
 from breakeven.fleet.schedule import Schedule, State, unmeasured
@@ -227,3 +230,20 @@ def test_a_repeated_reason_is_reported_once(tmp_path):
 def test_a_node_that_crashes_twice(tmp_path):
     _, lines = measured(tmp_path, fleet_of(1), FakeExecutor(scripts={"host0": [crashes, crashes, whole]}))
     assert lines == ["host0 (0000, 8 cores): out of memory", "host0 (0000, 8 cores): the same again"]
+
+
+@pytest.mark.parametrize("text", ['"median": NaN', '"median": Infinity'])
+def test_a_run_file_with_what_json_lacks(tmp_path, text):
+    """It is whole, as every reader of run files takes it."""
+    path = tmp_path / "run.json"
+    path.write_text('{"machine_info": {"a": 1}, "benchmarks": [{' + text + "}]}")
+    found = check_whole(path)
+    assert (found.machine_info, len(found.benchmarks)) == ({"a": 1}, 1)
+
+
+def test_not_a_whole_run_file(tmp_path):
+    (tmp_path / "cut.json").write_text('{"machine_info": {"a": NaN}, "benchmarks": [')
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "cut.json", tmp_path / "pipe", Path("/dev/zero"), tmp_path / "none"):
+        with pytest.raises(RunFileError, match="is not a whole run file"):
+            check_whole(path)

@@ -11,6 +11,7 @@ died. Exits with 1 if it found anything.
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -110,7 +111,8 @@ def _died(folder: Path, log: Path, status: int) -> int:
     if not logged or logged.endswith("\n"):
         raise SystemExit(f"fuzz: the fuzzer itself failed, between two inputs:\n{text[-3000:]}")
     number, target = logged.splitlines()[-1].split("\t")[:2]
-    kind = Kind.HANG if "Timeout (" in text else Kind.CRASH
+    is_late = "Timeout (" in text or -status in (signal.SIGALRM, signal.SIGPROF)
+    kind = Kind.HANG if is_late else Kind.CRASH
     slug = f"{target} {kind} status {status}".replace(" ", "-")
     with log.open("a") as stream:
         stream.write(f"{kind}\t{slug}\n")

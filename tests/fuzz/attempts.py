@@ -117,6 +117,8 @@ def _limited(limits: Limits) -> Iterator[None]:
     try:
         yield
     finally:
+        for number in before:  # a second signal would end this in the middle
+            signal.signal(number, signal.SIG_IGN)
         for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL):
             signal.setitimer(timer, 0.0)
         faulthandler.cancel_dump_traceback_later()

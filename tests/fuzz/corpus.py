@@ -4,6 +4,7 @@ A store, and the directories of `ab` and `calibrate`, have the form of the versi
 """
 
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -60,9 +61,9 @@ def build(folder: Path) -> Corpus:
     with inside(folder):
         place(runs)
         run_command(AB)
-        ab = files_in("ab")
+        ab = _unfinished(files_in("ab"))
         run_command(CALIBRATE)
-        calibrated, noise = files_in("calibrated"), files_in(NOISE)
+        calibrated, noise = _unfinished(files_in("calibrated")), files_in(NOISE)
         for i in range(RUNS_IN_STORE):
             slow = (2.0 if i >= STEP_AT else 1.0) + 0.01 * (i % 3)
             made = seeds.run_file(slow, f"2026-01-{i + 1:02}T03:04:05+00:00")
@@ -80,6 +81,15 @@ def build(folder: Path) -> Corpus:
         calibrated=calibrated,
         noise=noise,
     )
+
+
+def _unfinished(files: Files) -> Files:
+    """Return the files of an experiment that a repeated command resumes: a finished one is put aside."""
+    changed = dict(files)
+    for path, raw in files.items():
+        if path.endswith("plan.json"):
+            changed[path] = as_json({**json.loads(raw), "finished": False})
+    return changed
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ FILE = "input.json"
 def targets() -> list[Target]:
     """Return the readers that the installed breakeven has."""
     made = [
-        _of_file("run file, to report", _READ, _run_file, 12),
+        _of_file("run file, to report", _READ, _run_file, 12, as_list=True),
         _of_file("run file, to compare", _READ_RUN, _run_file, 12),
         _analysis(),
         _whole(),
@@ -65,7 +65,7 @@ _TEXTS = {
     "whole number": ("breakeven.commands.arguments:whole_number", "breakeven.commands.values:whole_number"),
     "device": ("breakeven.hardware.devices:parse_device", "breakeven.measuring.devices:parse"),
     "phase": ("breakeven.phases:parse_phase",),
-    "device order": ("breakeven.device_names:device_order",),
+    "device order": ("breakeven.device_names:device_order", "breakeven.analysing.baseline:device_order"),
 }
 
 
@@ -147,7 +147,7 @@ def _whole() -> Target | None:
 
 def _analysis() -> Target | None:
     analyze = first_found("breakeven.report.report:analyze", "breakeven.analysing.record:analyse")
-    to_json = first_found("breakeven.render.report_data:to_json")
+    to_json = first_found("breakeven.render.report_data:to_json", "breakeven.reporting.exports:to_json")
     read = first_found(*_READ)
     if analyze is None or read is None:
         return None
@@ -183,11 +183,15 @@ def _floor() -> Target | None:
     machine_of = first_found("breakeven.runs.machine:machine_of")
     if read is None:
         return None
-    machine = seeds.FLOOR["class_id"] if machine_of is None else machine_of(seeds.MACHINE)
+    floor, machine = seeds.FLOOR, seeds.FLOOR["class_id"]
+    if machine_of is None:  # version 1 has one time for each run
+        floor = {**floor, "medians_s": {case: [1.0, None, 1.2] for case in floor["medians_s"]}}
+    else:
+        machine = machine_of(seeds.MACHINE)
 
     def prepare(rng: Random) -> Attempt:
-        name = f"{seeds.FLOOR['class_id']}.json" if rng.random() < 0.8 else "other.json"
-        Path(name).write_bytes(changed_json(seeds.FLOOR, rng))
+        name = f"{floor['class_id']}.json" if rng.random() < 0.8 else "other.json"
+        Path(name).write_bytes(changed_json(floor, rng))
         return Attempt("read_floor('.', machine)", lambda: answered(lambda: read(Path(), machine)))
 
     return Target("noise floor", prepare, 6)
@@ -217,15 +221,15 @@ def _cases() -> Target | None:
 
 
 def _machine() -> Target | None:
-    of, differences = (
-        first_found("breakeven.runs.machine:machine_of"),
-        first_found("breakeven.runs.machine:differences"),
-    )
+    of = first_found("breakeven.runs.machine:machine_of", "breakeven.analysing.naming:machine_of")
+    differences = first_found("breakeven.runs.machine:differences")
     if of is None:
         return None
 
     def use(infos: list[Any]) -> None:
-        differences([of(info) for info in infos])
+        machines = [of(info) for info in infos]
+        if differences is not None:
+            differences(machines)
 
     def prepare(rng: Random) -> Attempt:
         infos = [seeds.MACHINE, *(changed_value(seeds.MACHINE, rng) for _ in range(2))]

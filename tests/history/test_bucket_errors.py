@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from breakeven.errors import StorageError, UsageError
-from breakeven.history import bucket
+from breakeven.history import bucket, store
 from breakeven.history.bucket import Bucket
 from breakeven.history.folder import Folder
 from breakeven.history.storage import StoredFile, open_storage
@@ -284,3 +284,13 @@ def test_full_disk(url, s3, run_path, history, monkeypatch, tmp_path):
     code, _, err = history("add", other, "--store", url)
     assert (code, "nothing of it was added; free some space, or set TMPDIR" in err) == (2, True)
     assert len(keys(s3, url.split("/")[2])) == 1
+
+
+def test_too_large_a_file(history, url, tmp_path, monkeypatch):
+    """It is not read to its end."""
+    for made in timed(medians(2)):
+        store.add(write(tmp_path / "run.json", made), url)
+    monkeypatch.setattr(bucket, "MAX_BYTES", 1000)
+    code, _, err = history("check", "--store", url)
+    assert code == 2
+    assert "it has more than 1,000 bytes; remove it" in err

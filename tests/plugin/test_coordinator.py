@@ -8,7 +8,7 @@ import torch
 
 import breakeven
 from breakeven.case import SCHEMA, OutcomeKind
-from breakeven.errors import UsageError
+from breakeven.errors import UnforeseenError, UsageError
 from breakeven.measure.group import Failure
 from breakeven.plugin.cause import death
 from breakeven.plugin.coordinator import TERMINATE_S, Coordinator
@@ -113,16 +113,16 @@ class Run:
         self.scripts, self.started, self.running, self.looked = [], [], [], []
         self.shown, self.lines = [], []
 
-    def script(self, *events, code=0, machine=MACHINE, stack=(), late=()):
+    def script(self, *events, code=0, machine=MACHINE, stack=(), late=(), failure=None):
         """Add a process: ``a+`` times case a, ``a!`` begins it, ``a-`` fails it, ``end`` ends in order,
         and ``stop`` ends the run.
 
         A number is that of the polls at which nothing happens.
         """
-        self.scripts.append((events, code, machine, stack, late))
+        self.scripts.append((events, code, machine, stack, late, failure))
 
     def launch(self, share):
-        events, code, machine, stack, late = self.scripts.pop(0)
+        events, code, machine, stack, late, failure = self.scripts.pop(0)
         process, device = share
         self.started.append(
             (*share, self.journal.left(share)) if device else (process, self.journal.left(share))
@@ -147,6 +147,7 @@ class Run:
                 outcome = {"-": "failed", "*": "crashed"}[kind]
                 lines.append(CaseEnded(process=process, case=name, outcome=outcome, reason="why"))
         self.running.append(Script(self.file, lines if events else [], code, stack, late))
+        self.running[-1].failure = failure
         return self.running[-1]
 
     def begin(self, share):
@@ -433,6 +434,27 @@ def test_an_error_of_pytest(new):
     with pytest.raises(UsageError, match="measuring process 1 ended with an error of pytest or a plugin"):
         run.run()
     assert run.outcomes("a") == {0: "timed"}
+
+
+@pytest.mark.parametrize("events", [["a+", "end"], ["a+", "b+", "end"], []])
+def test_an_error_of_breakeven_itself(new, events):
+    """Where it happened in no case, it ends the run: the next process would have the same."""
+    run = new("ab", 2)
+    run.script(*events, code=70)
+    with pytest.raises(UnforeseenError, match=r"^measuring process 1: its process "):
+        run.run()
+    assert len(run.started) == 1
+
+
+def test_an_error_of_breakeven_itself_in_a_case(new):
+    """It costs that case, whose reason is the process's last line."""
+    run = new("ab")
+    run.script("a!", code=70, failure=Failure(0, OutcomeKind.CRASHED, "an error of breakeven itself"))
+    run.script("b+", "end")
+    run.run()
+    assert run.outcomes("a") == {0: "crashed"}
+    assert run.journal.ended["a"][0].reason == "an error of breakeven itself"
+    assert run.outcomes("b") == {0: "timed"}
 
 
 def test_hanging_before_the_first_case(new):

@@ -10,6 +10,7 @@ from breakeven.measure.group import UNKNOWN, Failure
 from breakeven.plugin import rank
 from breakeven.plugin.assignment import Assignment
 from breakeven.plugin.cause import LOST, noted
+from breakeven.plugin.measuring import FollowingSession
 from breakeven.plugin.rank import Follower, Leader
 from breakeven.plugin.worker import RESTART, Worker
 from breakeven.runs.journal import CaseEnded, CaseStarted, Share
@@ -137,3 +138,10 @@ def test_ranks_that_cannot_join(process, monkeypatch):
         leader.join([Device()])
     [failure] = noted(leader.assignment.cause)
     assert (failure.reason[:8], failure.reason[-16:]) == ("rank 0: ", "OSError: no port")
+
+
+def test_a_follower_has_nothing_to_drop():
+    """Before each case rank 0 drops what an earlier attempt has left."""
+    session = object.__new__(FollowingSession)
+    session.forget("a")
+    assert vars(session) == {}

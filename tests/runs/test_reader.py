@@ -10,7 +10,7 @@ import pytest
 from breakeven.compare.machine_class import check_classes, class_of
 from breakeven.errors import NewerSchemaError, RunFileError, UsageError
 from breakeven.runs.journal import JournalFile
-from breakeven.runs.reader import newer_journals, newest, read, read_side
+from breakeven.runs.reader import newer_journals, newest, read, read_run, read_side
 from support.reports import only
 from support.run_files import affine_run, benchmark, outcome, run, write
 
@@ -174,3 +174,17 @@ def test_interrupted(tmp_path, recorded, expected):
     content = run([benchmark([1.0])], outcomes=[])
     content["breakeven"] |= recorded
     assert only(read(write(tmp_path / "r.json", content)).runs).is_complete is expected
+
+
+def test_plain_benchmark_that_was_run_twice(tmp_path):
+    """As with --keep-duplicates: it has the rounds of both; without them it is the last one."""
+    plain = [
+        benchmark(times, **dict.fromkeys(("schema", "phase", "device", "axes"), ...))
+        for times in ([1.0, 2.0], [3.0, 4.0, 5.0])
+    ]
+    path = write(tmp_path / "run.json", run(plain))
+    [case] = read_run(path).cases.values()
+    assert (case.times_s.tolist(), case.median_s) == ([1.0, 2.0, 3.0, 4.0, 5.0], 3.0)
+    plain[0]["stats"] = {"median": 1.5}
+    [case] = read_run(write(tmp_path / "run.json", run(plain))).cases.values()
+    assert case.times_s.tolist() == [3.0, 4.0, 5.0]

@@ -101,8 +101,8 @@ def measure() -> int:
     if _breakeven("doctor").returncode:
         _annotate("warning", "doctor", "This runner is not fit for timing; the log shows why.")
     compared = _breakeven("ab", *_ab_options(measured / "runs"), stdout=subprocess.PIPE)
-    (measured / "comparison.md").write_text(compared.stdout, encoding="utf-8")
     print(compared.stdout, end="", flush=True)
+    (measured / "comparison.md").write_text(compared.stdout, encoding="utf-8")
     if INCONCLUSIVE.search(compared.stdout):
         _annotate("warning", "ab", "Some cases are inconclusive; a longer budget may decide.")
     report = measured / "report"

@@ -31,7 +31,7 @@ from breakeven.format import one_line, plural
 from breakeven.runs.json_files import Place, load_json, mapping
 from breakeven.runs.look import problems_of
 from breakeven.runs.machine import Machine, agree, differences
-from breakeven.runs.schema import CaseResult, Run
+from breakeven.runs.schema import NO_TIME, CaseResult, Run, is_time
 from breakeven.stats.empirical_bayes import pooled_df
 from breakeven.stats.regression import ALPHA, MAX_DF, CaseNoise, estimate_noise, posterior_variances
 from breakeven.stats.verdict import THRESHOLD
@@ -51,8 +51,6 @@ _MAX_DF = 1e4
 """With more degrees of freedom the noncentral t distribution is normal to four digits."""
 
 _CALIBRATE = "calibrate again with `breakeven calibrate`"
-
-_Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e30)]
 
 MedianS = float | list[float | None] | None
 """The median of a case in one run, or a list with one for each of its processes; None where unknown."""
@@ -290,7 +288,7 @@ def _other_floors(directory: Path) -> Iterator[NoiseFloor]:
 
 
 def _read(path: Path) -> NoiseFloor:
-    place, content = Place(str(path)), load_json(str(path))
+    place, content = Place(str(path)), load_json(str(path), _CALIBRATE)
     schema = content.get("schema") if isinstance(content, dict) else None
     if isinstance(schema, int):
         place.refuse_newer(schema)
@@ -307,10 +305,20 @@ def _read(path: Path) -> NoiseFloor:
 
 def _medians(values: Any, case: str, runs: int, place: Place) -> list[MedianS]:
     here = place.at(f"medians_s[{case!r}]")
-    medians = here.decode(values, list[_Seconds | list[_Seconds | None] | None], _CALIBRATE)
+    medians = here.decode(values, list[float | list[float | None] | None], _CALIBRATE)
     if len(medians) != runs:
         here.refuse(f"has {plural(len(medians), 'time')} for {runs} runs", _CALIBRATE)
+    for run, median_s in enumerate(medians):
+        for field, time_s in _indexed(median_s):
+            if time_s is not None and not is_time(time_s):
+                here.at(f"[{run}]{field}").refuse(f"{time_s} {NO_TIME}", _CALIBRATE)
     return medians
+
+
+def _indexed(median_s: MedianS) -> list[tuple[str, float | None]]:
+    if isinstance(median_s, list):
+        return [(f"[{process}]", time_s) for process, time_s in enumerate(median_s)]
+    return [("", median_s)]
 
 
 def _file_name(class_id: str) -> str:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -23,7 +23,7 @@ from breakeven.experiment.shell import KILL_AFTER_S, is_running
 from breakeven.files import read_file, write_whole
 from breakeven.format import one_line, plural
 from breakeven.locks import try_lock
-from breakeven.runs.json_files import MAX_BYTES, convert, parsed
+from breakeven.runs.json_files import MAX_BYTES, Amount, convert, parsed
 from breakeven.runs.reader import read_run
 from breakeven.runs.schema import Run
 from breakeven.temporary import is_temporary
@@ -35,13 +35,11 @@ _CHOOSE_ANOTHER = "choose another directory with --output"
 WAIT_S = 2 * KILL_AFTER_S
 """How long the command of a call that was killed is waited for; it ends on its own within `KILL_AFTER_S`."""
 
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e30)]
-
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What `plan.json` records of a completed run."""
 
-    seconds: Seconds
+    seconds: Amount
     warnings: list[str] = msgspec.field(name="said")
     exit: int = 0
 

@@ -11,30 +11,30 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from breakeven.errors import BreakevenError, RunFileError
 from breakeven.experiment.run_command import last_lines
 from breakeven.experiment.workspace import RunFacts, Workspace
-from breakeven.files import write_whole
+from breakeven.files import read_file, write_whole
 from breakeven.fleet.node import JOURNAL, LOG, RUN
 from breakeven.fleet.plan import Place, mismatch
 from breakeven.format import one_line
 from breakeven.runs.journal import read_journal
+from breakeven.runs.json_files import MAX_BYTES, encoded, parsed
 from breakeven.runs.recovery import recovered_json, recovered_name, run_file_of
 
 _PART = f"{RUN}.part"
+
+_Kind = TypeVar("_Kind")
 
 
 class _Parts(msgspec.Struct):
     machine_info: dict[str, object]
     benchmarks: list[msgspec.Raw]
     breakeven: dict[str, object] = {}
-
-
-_decode = msgspec.json.Decoder(_Parts).decode
 
 
 def check_whole(path: Path) -> _Parts:
@@ -44,12 +44,16 @@ def check_whole(path: Path) -> _Parts:
         RunFileError: it is missing, cut or not a run file.
     """
     try:
-        return _decode(path.read_bytes())
+        return _decoded(read_file(path, MAX_BYTES), _Parts)
     except (OSError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise RunFileError(f"{path} is not a whole run file ({one_line(error)})") from None
 
 
-_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+def _decoded(raw: bytes, kind: type[_Kind]) -> _Kind:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.DecodeError:  # it may have NaN, which JSON lacks and every other reader accepts
+        return msgspec.json.decode(encoded(parsed(raw)), type=kind)
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class Collector:
             self.set_aside(place)
         journal = directory / JOURNAL
         with self.workspace.writing():
-            return journal.read_bytes() if journal.exists() else b""
+            return read_file(journal, MAX_BYTES) if journal.exists() else b""
 
     def set_aside(self, place: Place) -> bool:
         """Rename the journal of a place, so that no run resumes it; return whether there was one."""
@@ -121,7 +125,7 @@ class Collector:
         if not found.benchmarks and not found.breakeven.get("outcomes"):
             return f"its run measured nothing{self.last_lines(place)}"
         with self.workspace.writing():
-            part.write_bytes(self._with_commit(part.read_bytes()))
+            part.write_bytes(self._with_commit(read_file(part, MAX_BYTES)))
             part.replace(directory / RUN)
             for left in (directory / JOURNAL, recovered_name(directory / JOURNAL)):
                 left.unlink(missing_ok=True)
@@ -132,7 +136,7 @@ class Collector:
 
     def _with_commit(self, run_file: bytes) -> bytes:
         commit = msgspec.Raw(json.dumps(self.commit).encode())
-        return msgspec.json.encode({**_decode_fields(run_file), "commit_info": commit})
+        return msgspec.json.encode({**_decoded(run_file, dict[str, msgspec.Raw]), "commit_info": commit})
 
     def last_lines(self, place: Place) -> str:
         """Return the last lines of a run's log, and its path."""

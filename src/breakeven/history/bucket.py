@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from breakeven.errors import StorageError, StoreError, UsageError
+from breakeven.files import MAX_SMALL_BYTES
 from breakeven.format import one_line
 from breakeven.history.database import reason_of
 from breakeven.history.folder import CLASS_PREFIX, CREATE, is_run_file
+from breakeven.runs.json_files import MAX_BYTES
 from breakeven.temporary import ScratchDirectory
 
 CONNECTIONS = 16
@@ -102,7 +104,7 @@ class Bucket:
         Raises:
             StorageError: it cannot be read.
         """
-        return self._get(name)[0]
+        return self._get(name, MAX_SMALL_BYTES)[0]
 
     @contextmanager
     def as_files(self, names: Sequence[str]) -> Iterator[dict[str, Path]]:
@@ -118,7 +120,7 @@ class Bucket:
             yield dict(zip(names, paths, strict=True))
 
     def _copy(self, name: str, path: Path) -> None:
-        content = self.read(name)
+        content, _ = self._get(name, MAX_BYTES)
         if content is not None:
             with _writing_locally():
                 path.write_bytes(content)
@@ -148,18 +150,21 @@ class Bucket:
             StorageError: it cannot be read or written; it is unchanged.
         """
         for _ in range(MAX_CONFLICTS):
-            content, version = self._get(name)
+            content, version = self._get(name, MAX_SMALL_BYTES)
             condition = {"IfNoneMatch": "*"} if content is None else {"IfMatch": version}
             if self._put(name, change(content), **condition):
                 return
         raise self._contended(name)
 
-    def _get(self, name: str) -> tuple[bytes | None, str]:
+    def _get(self, name: str, max_bytes: int) -> tuple[bytes | None, str]:
         """Return the content and the version of an object, None and "" if it does not exist."""
 
         def get(client: Any) -> tuple[bytes, str]:
             found = client.get_object(**self._object(name))
-            return found["Body"].read(), found["ETag"]
+            content = found["Body"].read(max_bytes + 1)
+            if len(content) > max_bytes:
+                raise StorageError(self.where(name), f"it has more than {max_bytes:,} bytes", "remove it")
+            return content, found["ETag"]
 
         return self._attempt(name, get, _MISSING) or (None, "")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from breakeven.errors import StorageError, StoreError
-from breakeven.files import read_file, write_whole
+from breakeven.files import MAX_SMALL_BYTES, read_file, write_whole
 from breakeven.format import one_line
 from breakeven.history.database import reason_of
 from breakeven.locks import lock_of, locked
@@ -20,9 +20,6 @@ CLASS_PREFIX = "class="
 SUFFIX = ".parquet"
 
 _RUN_FILE = re.compile(rf"{CLASS_PREFIX}[^/]*/[^./][^/]*{re.escape(SUFFIX)}")
-
-MAX_BYTES = 1 << 26
-"""The size of the largest file of accepted changes that is read."""
 
 CREATE = "create one with `breakeven history add RUN.json --store"
 
@@ -83,7 +80,7 @@ class Folder:
             OSError: it cannot be read.
         """
         try:
-            return read_file(Path(self.path, name), MAX_BYTES)
+            return read_file(Path(self.path, name), MAX_SMALL_BYTES)
         except FileNotFoundError:
             return None
 

@@ -8,7 +8,7 @@ from subprocess import CalledProcessError
 import torch
 
 from breakeven.case import OutcomeKind
-from breakeven.errors import BreakevenError, RecipeError
+from breakeven.errors import BreakevenError, RecipeError, report_text
 from breakeven.measure.users_code import where_raised
 from breakeven.measure.workload import error_line
 
@@ -138,8 +138,9 @@ def reason_for(error: BaseException) -> str:
         )
     if UNUSED in str(error):
         return f"some parameters {ALL_TAKE_PART}"
-    where = where_raised(error) if outcome_of(error) is OutcomeKind.FAILED else ""
-    return f"{where}{error_line(error)}"
+    if outcome_of(error) is not OutcomeKind.FAILED:
+        return error_line(error)
+    return f"{where_raised(error)}{error_line(error)}{report_text(error)}"
 
 
 def _unsupported_line(error: BaseException) -> str | None:

@@ -14,7 +14,7 @@ import pytest
 
 from breakeven.case import OutcomeKind
 from breakeven.device_names import processes_of
-from breakeven.errors import UNFORESEEN, UsageError
+from breakeven.errors import UNFORESEEN, UnforeseenError, UsageError
 from breakeven.format import duration, joined, one_line
 from breakeven.measure.group import Failure
 from breakeven.measure.users_code import is_users
@@ -114,6 +114,7 @@ class Coordinator:
         Raises:
             UsageError: a process cannot start, or is on another machine class than those before.
             JournalUnwritableError: a process could not write the journal.
+        UnforeseenError: a process failed, and not in a case.
         """
         self._skip_indivisible()
         for share in self._journal.shares:
@@ -179,6 +180,8 @@ class Coordinator:
         if code == JOURNAL_FAILED:
             raise JournalUnwritableError(running.last_line())
         begun = self._journal.begun
+        if code == UNFORESEEN and begun is None:
+            raise UnforeseenError(f"{_name(share)}: {running.cause(code).reason}")
         if begun is not None:
             cause = running.cause(code)
             self._end_case(share.process, begun.case, cause.outcome, cause.reason)
@@ -187,7 +190,7 @@ class Coordinator:
         if begun is not None:
             return True
         if ProcessEnded in self._seen and self._journal.left(share):
-            if code in (pytest.ExitCode.INTERNAL_ERROR, UNFORESEEN):
+            if code == pytest.ExitCode.INTERNAL_ERROR:
                 raise UsageError(
                     f"{_name(share)} ended with an error of pytest or a plugin "
                     f"({running.last_line()}); what it has measured is in {self._journal.path}"

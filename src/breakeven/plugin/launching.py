@@ -30,6 +30,9 @@ from breakeven.plugin.worker import STACK_SIGNAL
 from breakeven.runs.journal import Share
 from breakeven.temporary import ScratchDirectory
 
+MAX_LINE = 400
+"""The characters of a process's last line that are shown: all of an error of breakeven itself."""
+
 MAX_TAIL = 4000
 """The bytes of a process's output in which its last line is searched."""
 
@@ -165,7 +168,7 @@ class MeasuringProcess:
             file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_TAIL))
             lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
         errors = [line[1:] for line in lines if line.startswith("E   ")]  # as pytest marks them
-        return one_line((errors or lines or [""])[-1].strip(), 200)
+        return one_line((errors or lines or [""])[-1].strip(), MAX_LINE)
 
     def close(self) -> None:
         """Remove its files."""

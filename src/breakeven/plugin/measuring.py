@@ -265,6 +265,9 @@ class FollowingSession(MeasuringSession):
         """Do what rank 0 announces."""
         self.worker.follow(item, recipe)
 
+    def forget(self, nodeid: str) -> None:
+        """Leave it to rank 0, which alone has timings."""
+
     def retract(self, nodeid: str, benchmark: Any) -> Untimed:
         """Leave it to rank 0."""
         return BenchmarkSession.retract(self, nodeid, benchmark)

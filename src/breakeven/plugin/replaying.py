@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from breakeven.case import SCHEMA, CaseKey, OutcomeKind
-from breakeven.errors import UsageError
+from breakeven.errors import UNFORESEEN, UnforeseenError, UsageError
 from breakeven.fitness import Load
 from breakeven.format import one_line, plural, printable
 from breakeven.hardware.device import Device
@@ -92,6 +92,8 @@ class ReplayingSession(BenchmarkSession):
             self._stop = coordinator.run()
         except JournalUnwritableError as error:
             pytest.exit(printable(f"breakeven: {error}"), returncode=pytest.ExitCode.TESTS_FAILED)
+        except UnforeseenError as error:
+            pytest.exit(printable(f"breakeven: {error}{self.kept}"), returncode=UNFORESEEN)
         finally:
             progress.close()
         self.is_kept = True
@@ -150,6 +152,8 @@ class ReplayingSession(BenchmarkSession):
     @property
     def kept(self) -> str:
         """Where the timings are if the run ends here, for the end of a message."""
+        if not self.journal.ended:
+            return ""
         return f"; what was measured is in {self.journal.path}: {recovery(self.journal.path)}"
 
     def close(self) -> None:

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from breakeven.errors import UsageError
-from breakeven.files import read_file
+from breakeven.files import MAX_SMALL_BYTES, read_file
 
 VARIABLE = "BREAKEVEN_CASES"
 
-MAX_BYTES = 1 << 26
 """The size of the largest list that is read: hundreds of thousands of cases."""
 
 EXAMPLE = "mlp train cpu batch=64 width=128"
@@ -75,7 +74,7 @@ def read_selection(environment: Mapping[str, str]) -> Selection | None:
     setting = _setting(path)
     try:
         # A name may have lone surrogates, which `ab` then writes.
-        text = read_file(path, MAX_BYTES).decode("utf-8", "surrogatepass").removeprefix("\ufeff")
+        text = read_file(path, MAX_SMALL_BYTES).decode("utf-8", "surrogatepass").removeprefix("\ufeff")
     except OSError as error:
         raise UsageError(f"{setting} cannot be read: {error.strerror or error}; {REMEDY}") from None
     except UnicodeDecodeError as error:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from breakeven.errors import UNFORESEEN, BreakevenError, is_own, unforeseen_text
+from breakeven.errors import UNFORESEEN, BreakevenError, is_own, report_text, unforeseen_text
+from breakeven.format import one_line
 
 Wrapped = Generator[None, Any, Any]
 
@@ -51,6 +52,17 @@ class UnforeseenErrors:
         excinfo = getattr(getattr(report, "call", None), "excinfo", None)
         if excinfo is not None and _is_unforeseen(excinfo.value):
             report.longrepr = f"breakeven: {unforeseen_text(excinfo.value)}, with the benchmark"
+        return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Add where to report an error to the reason of a case that it failed."""
+        report = yield
+        error = None if call.excinfo is None else call.excinfo.value
+        if isinstance(error, Exception) and report.failed and (text := report_text(error)):
+            report.longrepr = f"{type(error).__name__}: {one_line(error, 300)}{text}"
         return report
 
     def _one_line(self, config: pytest.Config) -> Wrapped:

@@ -10,12 +10,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from breakeven.runs.json_files import convert
+from breakeven.runs.json_files import Amount, convert
 
 MAX_PROCESSES = 100_000
 """The number of processes of a run, up to which each of them is listed."""
-
-_Amount = Annotated[float, msgspec.Meta(ge=0, le=1e30)]
 
 
 class _Identity(msgspec.Struct):
@@ -31,13 +29,13 @@ class _Run(msgspec.Struct):
 class _Case(msgspec.Struct):
     evidence: dict[str, Any] = {}
     flags: list[str] = []
-    target_precision: _Amount = 0.0
-    peak_memory_bytes: _Amount | None = None
-    warmup_rounds: _Amount = 0
+    target_precision: Amount = 0.0
+    peak_memory_bytes: Amount | None = None
+    warmup_rounds: Amount = 0
 
 
 class _Canary(msgspec.Struct):
-    median_s: _Amount = 0.0
+    median_s: Amount = 0.0
 
 
 class _State(msgspec.Struct):

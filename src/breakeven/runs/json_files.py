@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -20,6 +20,9 @@ from breakeven.files import read_file
 from breakeven.format import one_line
 
 MIN_AMOUNT, MAX_AMOUNT = 1e-30, 1e30
+
+Amount = Annotated[float, msgspec.Meta(ge=0, le=MAX_AMOUNT)]
+"""What a file may have as seconds, bytes or a count."""
 
 MAX_DEPTH = 64
 """How deep the values of a file may be nested; what breakeven writes has at most ten levels."""
@@ -123,8 +126,8 @@ def recovery(journal: Path) -> str:
     )
 
 
-def load_json(path: str) -> Any:
-    """Return the content of a JSON file.
+def load_json(path: str, remedy: str = "") -> Any:
+    """Return the content of a JSON file; `remedy` is what to do about a damaged one, if not a run file.
 
     Raises:
         RunFileError: the file is missing, a directory, empty, truncated or not JSON.
@@ -142,21 +145,23 @@ def load_json(path: str) -> Any:
         place.refuse("is a directory", "give the run files in it, such as DIR/*.json")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        place.refuse(f"cannot be read ({one_line(reason)})", "give the path of a readable run file")
+        place.refuse(f"cannot be read ({one_line(reason)})", remedy or "give the path of a readable run file")
     if not raw or raw.isspace():
-        place.refuse("is empty", f"the measuring run was probably stopped; {MEASURE_AGAIN}")
+        place.refuse("is empty", remedy or f"the measuring run was probably stopped; {MEASURE_AGAIN}")
     try:
         return parsed(raw)
     except DepthError as error:
-        place.refuse(str(error), NOT_OURS)
+        place.refuse(str(error), remedy or NOT_OURS)
     except UnicodeDecodeError:
-        place.refuse("is not JSON (not UTF-8 text)", NOT_OURS)
+        place.refuse("is not JSON (not UTF-8 text)", remedy or NOT_OURS)
     except json.JSONDecodeError as error:
         if raw.lstrip()[:1] == b"{" and (error.pos >= len(error.doc.rstrip()) or "Untermin" in error.msg):
-            place.refuse(f"is cut off in line {error.lineno}", f"the run did not finish; {MEASURE_AGAIN}")
-        place.refuse(f"is not JSON ({error})", NOT_OURS)
+            place.refuse(
+                f"is cut off in line {error.lineno}", remedy or f"the run did not finish; {MEASURE_AGAIN}"
+            )
+        place.refuse(f"is not JSON ({error})", remedy or NOT_OURS)
     except ValueError as error:
-        place.refuse(f"is not JSON ({one_line(error)})", NOT_OURS)
+        place.refuse(f"is not JSON ({one_line(error)})", remedy or NOT_OURS)
 
 
 class DepthError(ValueError):

@@ -39,7 +39,7 @@ MIN_TIME_S, MAX_TIME_S = 1e-15, 1e9
 """The times that a round may take, unless it was too short for the clock and has 0. Other numbers are not
 times (a femtosecond, thirty years), and would overflow in ratios and sums."""
 
-_NO_TIME = f"is not the time of a round (seconds: 0, or from {MIN_TIME_S:g} to {MAX_TIME_S:g})"
+NO_TIME = f"is not the time of a round (seconds: 0, or from {MIN_TIME_S:g} to {MAX_TIME_S:g})"
 _MAX_BATCH = 2**53  # floats, in which batch sizes are interpolated, count by ones up to here
 _NO_ROUNDS: NDArray[np.float64] = np.empty(0)
 
@@ -331,13 +331,25 @@ def _cases(content: Any, place: Place, machine: str, plain: bool) -> tuple[dict[
             passed_over += 1
             continue
         case = _case(benchmark, here, machine, plain)
-        if case.name in cases:
+        before = cases.get(case.name)
+        if before is not None and is_ours(benchmark):
             here.refuse(
                 f"the case '{one_line(case.name)}' is in the file twice",
                 "give each case its own name or axes, or measure into two files",
             )
-        cases[case.name] = case
+        cases[case.name] = case if before is None else _pooled(before, case)
     return cases, passed_over
+
+
+def _pooled(first: CaseResult, second: CaseResult) -> CaseResult:
+    """Return a benchmark that pytest ran twice, as with --keep-duplicates: with the rounds of both.
+
+    Without the rounds of both it is the second one.
+    """
+    if not len(first.times_s) or not len(second.times_s):
+        return second
+    times_s = np.concatenate([first.times_s, second.times_s])
+    return replace(second, times_s=times_s, median_s=float(np.median(times_s)))
 
 
 def _benchmarks(content: Any, place: Place) -> Iterator[tuple[Mapping[str, Any], Place]]:
@@ -428,11 +440,16 @@ def _timing(
             "is missing", "a report needs every round: measure with --benchmark-save-data"
         )
     median_s: Any = stats.get("median")
-    if not is_amount(median_s) or not (median_s == 0 or MIN_TIME_S <= median_s <= MAX_TIME_S):
+    if not is_time(median_s):
         here.at("stats.median").refuse(
-            f"{one_line(repr(median_s), 40)} {_NO_TIME}, and `data` is missing", MEASURE_AGAIN
+            f"{one_line(repr(median_s), 40)} {NO_TIME}, and `data` is missing", MEASURE_AGAIN
         )
     return _NO_ROUNDS, float(median_s)
+
+
+def is_time(value: Any) -> bool:
+    """Return whether a value from a file can be the time of a round in seconds."""
+    return is_amount(value) and (value == 0 or MIN_TIME_S <= value <= MAX_TIME_S)
 
 
 def _times(data: Any, here: Place) -> NDArray[np.float64]:
@@ -441,7 +458,7 @@ def _times(data: Any, here: Place) -> NDArray[np.float64]:
     times = data if isinstance(data, np.ndarray) else np.array(here.decode(data, list[float]), dtype=float)
     wrong = np.flatnonzero(~((times == 0) | ((times >= MIN_TIME_S) & (times <= MAX_TIME_S))))
     if len(wrong):
-        here.at(f"[{wrong[0]}]").refuse(f"{times[wrong[0]]} {_NO_TIME}", MEASURE_AGAIN)
+        here.at(f"[{wrong[0]}]").refuse(f"{times[wrong[0]]} {NO_TIME}", MEASURE_AGAIN)
     return times
 
 
