@@ -9,6 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from breakeven.case import OutcomeKind
+from breakeven.errors import unforeseen_text
 from breakeven.measure import group
 from breakeven.measure.group import Failure
 from breakeven.plugin import launching
@@ -144,6 +145,15 @@ def test_last_line(tmp_path, printed, last):
     assignment = Assignment("j", 0, 1, str(tmp_path))
     assignment.output.write_text(printed, errors="replace")
     assert MeasuringProcess(None, assignment, None).last_line() == last
+
+
+def test_an_error_of_breakeven_itself(tmp_path):
+    """All of its line is the cause, however long the message."""
+    assignment = Assignment("j", 0, 1, str(tmp_path))
+    line = unforeseen_text(KeyError("x" * 1000))
+    assignment.output.write_text(f"!!! _pytest.outcomes.Exit: breakeven: {line}, with the benchmark !!!\n")
+    cause = MeasuringProcess(None, assignment, None).cause(70)
+    assert (cause.outcome, cause.reason) == ("crashed", f"{line}, with the benchmark")
 
 
 def test_an_assignment_is_taken_once():
