@@ -26,6 +26,7 @@ from breakeven.render import break_even_text
 from breakeven.render.case_table import NUMERIC, anchors, columns, rows_of
 from breakeven.render.escaping import html_text
 from breakeven.render.figures import FIGURES, Drawing
+from breakeven.render.figures.break_even import folded_title
 from breakeven.render.glossary import GLOSSARY
 from breakeven.render.how_made import how_made, outcome_lines
 from breakeven.render.html import render, template
@@ -90,7 +91,9 @@ def to_html(
         answer=report.answer,
         judged=report.judged,
         charts=_parts(figures, CHART),
+        more_charts=folded_title(report.chart),
         against_one=_parts(figures, AGAINST_ONE),
+        more_against_one=folded_title(report.scaling.chart),
         figures=figures,
         anchors=_by_name(report, of_models),
         chart_table=break_even_text.table(report.chart) if report.chart else None,
