@@ -100,7 +100,8 @@ def _needed(line: BreakEven, noise: Mapping[CaseKey, ProcessNoise]) -> int | Non
 
     def decides(processes: int) -> bool:
         narrower = max((_narrower(noise.get(row.candidate), processes) for row in near), default=1.0)
-        if width * narrower > math.log(WIDE):
+        last = _verdict_at(rows[-1], noise.get(rows[-1].candidate), processes)
+        if width * narrower > math.log(WIDE) or last is DeviceVerdict.UNDECIDED:
             return False
         return _is_settled([_verdict_at(row, noise.get(row.candidate), processes) for row in rows])
 
