@@ -154,7 +154,7 @@ def test_folds(found):
 
 
 def test_more_rows_than_are_drawn(found):
-    """A chart of hundreds of models draws some of each workload, and tells how many are in the table only."""
+    """A chart of hundreds of models draws some of each workload, and shows how many are in the table only."""
     chart = CHARTS["sixty"]
     many = replace(
         chart,
