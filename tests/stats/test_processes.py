@@ -280,8 +280,8 @@ def test_bootstrap_is_of_the_resampled_processes():
     for count in (MIN_BOOTSTRAP_PROCESSES, MIN_BOOTSTRAP_PROCESSES + 1):
         logs, shared = np.random.default_rng(count).normal(size=(1, count)), pool(tuple(range(count)))
         draws = process_intervals(logs, shared, np.zeros(1), [0]).draws[0]
-        chosen = (shared.choices * count).astype(int)
-        assert (draws == np.median(logs[0][chosen], axis=1)).all()
+        chosen = [np.repeat(logs[0], often) for often in shared.shared.counts(count)]
+        assert (draws == np.median(chosen, axis=1)).all()
 
 
 def test_memory_of_many_processes():

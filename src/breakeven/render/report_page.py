@@ -23,10 +23,10 @@ from breakeven import format as fmt
 from breakeven.case import Model
 from breakeven.device_names import is_cpu, processes_of
 from breakeven.render import break_even_text
-from breakeven.render.break_even_text import MAX_ROWS
 from breakeven.render.case_table import NUMERIC, anchors, columns, rows_of
 from breakeven.render.escaping import html_text
 from breakeven.render.figures import FIGURES, Drawing
+from breakeven.render.figures.break_even import folded_title
 from breakeven.render.glossary import GLOSSARY
 from breakeven.render.how_made import how_made, outcome_lines
 from breakeven.render.html import render, template
@@ -36,7 +36,6 @@ from breakeven.render.machine_cards import cards
 from breakeven.render.report_tables import bottleneck_tables, machine_tables, payback_table, variant_tables
 from breakeven.render.scaling_table import scaling_tables
 from breakeven.render.what_if_table import change_tables, cost_table, model_change_tables
-from breakeven.report.chart import Chart
 from breakeven.report.report import Report
 
 CHART, AGAINST_ONE = "break_even", "against_one"
@@ -92,9 +91,9 @@ def to_html(
         answer=report.answer,
         judged=report.judged,
         charts=_parts(figures, CHART),
+        more_charts=folded_title(report.chart),
         against_one=_parts(figures, AGAINST_ONE),
-        more_models=_more_models(report.chart),
-        more_against_one=_more_models(report.scaling.chart),
+        more_against_one=folded_title(report.scaling.chart),
         figures=figures,
         anchors=_by_name(report, of_models),
         chart_table=break_even_text.table(report.chart) if report.chart else None,
@@ -162,11 +161,6 @@ def _figures(report: Report, svgs: Mapping[str, bytes]) -> dict[str, _ShownFigur
 
 def _parts(figures: Mapping[str, _ShownFigure], chart: str) -> list[_ShownFigure]:
     return [figure for name, figure in figures.items() if name.startswith(chart)]
-
-
-def _more_models(chart: Chart) -> str:
-    """Return how many models the first part of a chart leaves to the others."""
-    return fmt.plural(len(chart.rows) - MAX_ROWS, "more model")
 
 
 def _inlined(report: Report, svgs: Mapping[str, bytes], name: str, drawing: Drawing[Any]) -> Markup:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from types import MappingProxyType
 
 from breakeven import format as fmt
@@ -86,11 +86,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Chart:
-    """The rows in their order, and the range of batch sizes that were timed or tried."""
+    """The rows in their order, and the range of batch sizes that were timed or tried.
+
+    `omitted` is the number of further rows, which are not drawn.
+    """
 
     rows: tuple[Row, ...]
     smallest: int
     largest: int
+    omitted: int = 0
 
     def __bool__(self) -> bool:
         """Whether there is anything to draw."""
@@ -100,6 +104,13 @@ class Chart:
     def tracks(self) -> tuple[Track, ...]:
         """The tracks of all rows."""
         return tuple(track for row in self.rows for track in row.tracks)
+
+    def limited(self, count: int) -> Chart:
+        """Return the chart with at most this many rows, the first ones of every workload."""
+        workloads = grouped((row.workload, place) for place, row in enumerate(self.rows))
+        in_turn = [place for turn in zip_longest(*workloads.values()) for place in turn if place is not None]
+        rows = tuple(self.rows[place] for place in sorted(in_turn[:count]))
+        return replace(self, rows=rows, omitted=len(self.rows) - len(rows))
 
     @property
     def baselines(self) -> tuple[Side, ...]:

@@ -36,6 +36,7 @@ from breakeven.stats.intervals import (
 )
 from breakeven.stats.processes import ProcessIntervals, ProcessPool, process_intervals
 from breakeven.stats.regression import MAX_DF
+from breakeven.stats.shared_numbers import SharedNumbers
 from breakeven.stats.significance import student_quantile
 
 Array = NDArray[np.float64]
@@ -45,7 +46,7 @@ SEED = 20260101
 
 _PoolKey = tuple[str, str]
 
-NO_PROCESSES = ProcessPool((), np.empty((0, 1)), np.empty((0, 0)), np.empty(0))
+NO_PROCESSES = ProcessPool((), SharedNumbers.draw(np.random.default_rng(0), 0, 0), np.empty(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,18 +266,19 @@ def _over_processes(members: Sequence[int], cases: Sequence[Estimate]) -> Iterat
     least = np.log1p([cases[i].rounds_half_width for i in members])
     seeds = [seed_of(cases[i].key) for i in members]
     found = process_intervals(logs[usable], cases[members[0]].pool, least, seeds)
+    draws_s = np.exp(found.draws, out=found.draws)  # in place: those of thousands of cases take 100 MB
     for row, i in enumerate(members):
         if found.n[row] > 1 or found.df[row]:
-            yield i, _over(cases[i], found, row)
+            yield i, _over(cases[i], found, row, draws_s[row])
 
 
-def _over(case: Estimate, found: ProcessIntervals, row: int) -> Estimate:
+def _over(case: Estimate, found: ProcessIntervals, row: int, draws_s: Array) -> Estimate:
     known = bool(found.df[row]) and case.n >= MIN_ROUNDS
     return replace(
         case,
         low_s=min(math.exp(found.low[row]), case.median_s) if known else None,
         high_s=max(math.exp(found.high[row]), case.median_s) if known else None,
-        draws=np.exp(found.draws[row]),
+        draws=draws_s,
         log_sd=float(found.sd[row]) if found.df[row] else None,
         df=float(found.df[row]) if found.df[row] else None,
     )

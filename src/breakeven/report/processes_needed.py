@@ -96,11 +96,14 @@ def _needed(line: BreakEven, noise: Mapping[CaseKey, ProcessNoise]) -> int | Non
     if not known:
         return None
     near = [row for row in rows if row.batch_size in line.crossing.bracket]
+    width = _log_width(line)
 
     def decides(processes: int) -> bool:
-        verdicts = [_verdict_at(row, noise.get(row.candidate), processes) for row in rows]
         narrower = max((_narrower(noise.get(row.candidate), processes) for row in near), default=1.0)
-        return _is_settled(verdicts) and _log_width(line) * narrower <= math.log(WIDE)
+        last = _verdict_at(rows[-1], noise.get(rows[-1].candidate), processes)
+        if width * narrower > math.log(WIDE) or last is DeviceVerdict.UNDECIDED:
+            return False
+        return _is_settled([_verdict_at(row, noise.get(row.candidate), processes) for row in rows])
 
     return processes_needed(decides, max(known))
 

@@ -68,7 +68,8 @@ def ratios(pairs: Sequence[Pair]) -> list[Ratio]:
             np.array(least),
             [seed_of(pairs[i][0].key) ^ seed_of(pairs[i][1].key) for i in members],
         )
-        found.update((i, _paired(together, row)) for row, i in enumerate(members))
+        draws = np.exp(together.draws, out=together.draws)
+        found.update((i, _paired(together, row, draws[row])) for row, i in enumerate(members))
     return [found.get(index) or _unpaired(pair, logs[index]) for index, pair in enumerate(pairs)]
 
 
@@ -85,13 +86,13 @@ def _group(pair: Pair) -> tuple[object, ...]:
     return (pair[0].key.machine, *kinds, *((case.key.device, case.bound) for case in pair))
 
 
-def _paired(found: ProcessIntervals, row: int) -> Ratio:
+def _paired(found: ProcessIntervals, row: int, draws: Array) -> Ratio:
     ratio, known = math.exp(found.center[row]), bool(found.df[row])
     return Ratio(
         low=min(math.exp(found.low[row]), ratio) if known else None,
         ratio=ratio,
         high=max(math.exp(found.high[row]), ratio) if known else None,
-        draws=np.exp(found.draws[row]),
+        draws=draws,
         processes=int(found.n[row]),
         log_sd=float(found.sd[row]) if known else None,
         df=float(found.df[row]) if known else None,

@@ -15,7 +15,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from scipy.special import stdtrit
 from breakeven.stats.empirical_bayes import fit_prior, mean_squared_correlation, pooled_df, shrink_variances
 from breakeven.stats.intervals import LEVEL, MAX_LOG_WIDTH, RESAMPLES, interval_of_draws
 from breakeven.stats.regression import MAX_DF
+from breakeven.stats.shared_numbers import SharedNumbers, resampled_medians_of
 from breakeven.stats.significance import student_quantile
 
 Array = NDArray[np.float64]
@@ -43,7 +43,7 @@ MIN_DF = 2.0
 _MIN_SERIES = 4  # processes; fewer show nothing of how long a disturbance lasts
 _DOUBT = 2 / 3  # a third of the standard error of a von Neumann ratio, times the root of the processes
 _OWN_STARTS = 1 << 16
-_RESAMPLED_AT_ONCE = 1 << 20  # numbers; all of thousands of processes would take hundreds of MB
+_CASES_AT_ONCE = 256
 _PARTS = np.linspace(0.0, 1.0, 41)
 _MAX_LOG = 300.0  # draws from Student's t with one degree of freedom can exceed what a float holds
 
@@ -76,15 +76,13 @@ class Lags:
 class ProcessPool:
     """The processes of a machine class, and the random numbers that its cases share.
 
-    `runs` has the index of each process's run, `instances` that of its machine, empty for one. `normals` has
-    a row per resample and a column per process, and one more for cases whose processes agree exactly.
-    `choices` is uniform in [0, 1), one column per process. `own` are more normal numbers, of which each case
-    takes a stretch of its own.
+    `runs` has the index of each process's run, `instances` that of its machine, empty for one. `shared` are
+    the numbers that belong to the processes. `own` are normal numbers, of which each case takes a stretch of
+    its own.
     """
 
     runs: tuple[int, ...]
-    normals: Array
-    choices: Array
+    shared: SharedNumbers
     own: Array
     instances: tuple[int, ...] = ()
 
@@ -97,10 +95,8 @@ class ProcessPool:
         resamples: int = RESAMPLES,
     ) -> ProcessPool:
         """Return a pool with new random numbers; the processes of a run are in their order."""
-        normals = rng.standard_normal((resamples, len(runs) + 1))
-        choices = rng.random((resamples, len(runs)))
-        own = rng.standard_normal(_OWN_STARTS + resamples)
-        return cls(tuple(runs), normals, choices, own, tuple(instances))
+        shared = SharedNumbers.draw(rng, len(runs), resamples)
+        return cls(tuple(runs), shared, rng.standard_normal(_OWN_STARTS + resamples), tuple(instances))
 
     @cached_property
     def lags(self) -> Lags:
@@ -108,32 +104,12 @@ class ProcessPool:
         return Lags(np.array(self.runs), np.arange(len(self.runs)))
 
     @cached_property
-    def _counts(self) -> dict[int, NDArray[np.uint8]]:
-        return {}
-
-    def counts(self, processes: int) -> NDArray[np.uint8]:
-        """Return how often each resample has each of the first processes, shape (resamples, processes).
-
-        Those of the last number of processes are kept.
-        """
-        if processes not in self._counts:
-            self._counts.clear()
-            parts = [
-                np.stack([np.bincount(row, minlength=processes) for row in (part * processes).astype(int)])
-                for part in _in_parts(self.choices[:, :processes])
-            ]
-            self._counts[processes] = np.concatenate([part.astype(np.uint8) for part in parts])
-        return self._counts[processes]
-
-    @cached_property
     def over_instances(self) -> ProcessPool | None:
         """The pool whose processes are the machines, each a run of its own; None for fewer than three."""
         machines = tuple(dict.fromkeys(self.instances))
         if len(machines) < MIN_INSTANCES:
             return None
-        columns = [*range(len(machines)), -1]
-        choices = self.choices[:, : len(machines)]
-        return ProcessPool(tuple(range(len(machines))), self.normals[:, columns], choices, self.own)
+        return ProcessPool(tuple(range(len(machines))), self.shared, self.own)
 
     def instance_medians(self, logs: Array) -> Array:
         """Return the median of each machine's processes, shape (cases, machines); NaN where it has none."""
@@ -272,12 +248,17 @@ def process_intervals(logs: Array, pool: ProcessPool, least: Array, seeds: Seque
     found = levels(logs, pool.lags)
     reach = stdtrit(np.clip(found.df, 1.0, MAX_DF), (1 + LEVEL) / 2)
     half = np.where(found.df > 0, np.maximum(found.se * reach, least), np.nan)
-    draws = np.empty((len(logs), len(pool.normals)))
+    draws = np.empty((len(logs), pool.shared.resamples))
     few = np.flatnonzero(found.n < MIN_BOOTSTRAP_PROCESSES)
-    draws[few] = _student_draws(found, np.where(found.df > 0, half / reach, found.se), pool, seeds, few)
+    for cases in np.array_split(few, math.ceil(len(few) / _CASES_AT_ONCE) or 1):
+        draws[cases] = _student_draws(
+            found, np.where(found.df > 0, half / reach, found.se), pool, seeds, cases
+        )
     center, low, high = _medians(logs, found.n), found.mean - half, found.mean + half
-    for case in sorted(np.flatnonzero(found.n >= MIN_BOOTSTRAP_PROCESSES), key=found.n.__getitem__):
-        draws[case] = _bootstrap_draws(logs[case], pool, center[case], least[case])
+    for n in np.unique(found.n[found.n >= MIN_BOOTSTRAP_PROCESSES]):
+        cases = np.flatnonzero(found.n == n)
+        draws[cases] = _bootstrap_draws(logs[cases], pool, center[cases], least[cases])
+    for case in np.flatnonzero(found.n >= MIN_BOOTSTRAP_PROCESSES):
         ends = interval_of_draws(draws[case])
         low[case], high[case] = (math.nan if end is None else end for end in ends)
     known = high - low <= MAX_LOG_WIDTH
@@ -300,11 +281,12 @@ def _student_draws(
     be chance, each case's own numbers decide.
     """
     if not len(cases):
-        return np.empty((0, len(pool.normals)))
+        return np.empty((0, pool.shared.resamples))
     residuals = found.residuals[cases]
     directions = np.hstack([residuals, (residuals == 0).all(axis=1, keepdims=True)])
     directions *= math.sqrt(found.shared) / np.sqrt((directions**2).sum(axis=1, keepdims=True))
-    scores = directions.astype(np.float32) @ pool.normals.astype(np.float32).T  # only their order counts
+    normals = pool.shared.normals_of(residuals.shape[1])
+    scores = directions.astype(np.float32) @ normals.T  # only their order counts
     if found.shared < 1:
         own = (math.sqrt(1 - found.shared) * pool.own).astype(np.float32)
         for row, case in zip(scores, cases, strict=True):
@@ -318,26 +300,14 @@ def _student_draws(
     return np.clip(draws, -_MAX_LOG, _MAX_LOG, out=draws)
 
 
-def _bootstrap_draws(logs: Array, pool: ProcessPool, center: float, least: float) -> Array:
-    """Return bootstrap medians of one case; two cases of the same processes resample the same ones."""
-    known = logs[np.isfinite(logs)]
-    order, counts = np.argsort(known), pool.counts(len(known))
-    draws = np.concatenate([_weighted_medians(known[order], part[:, order]) for part in _in_parts(counts)])
-    low, high = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    if high - low < 2 * least:  # the rounds allow no narrower interval
-        return np.asarray(center + least / student_quantile(MAX_DF) * pool.normals[:, -1])
-    return np.asarray(draws)
-
-
-def _weighted_medians(ordered: Array, counts: NDArray[np.uint8]) -> Array:
-    """Return the median of ascending values for each row of `counts`, how often each value occurs."""
-    reached = counts.cumsum(axis=1, dtype=np.int32)
-    lower, upper = ((reached <= rank).sum(axis=1) for rank in ((len(ordered) - 1) // 2, len(ordered) // 2))
-    return np.asarray((ordered[lower] + ordered[upper]) / 2)
-
-
-def _in_parts(rows: NDArray[Any]) -> list[NDArray[Any]]:
-    return np.array_split(rows, math.ceil(rows.size / _RESAMPLED_AT_ONCE))
+def _bootstrap_draws(logs: Array, pool: ProcessPool, centers: Array, least: Array) -> Array:
+    """Return bootstrap medians of cases of equally many processes, which resample the same ones."""
+    known = logs[np.isfinite(logs)].reshape(len(logs), -1)
+    draws = resampled_medians_of(known, pool.shared.counts(known.shape[1]))
+    low, high = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=1)
+    for case in np.flatnonzero(high - low < 2 * least):  # the rounds allow no narrower interval
+        draws[case] = centers[case] + least[case] / student_quantile(MAX_DF) * pool.shared.last
+    return draws
 
 
 def _most_common(known: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

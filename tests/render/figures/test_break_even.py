@@ -11,7 +11,7 @@ from matplotlib.text import Text
 
 from breakeven.render import break_even_text
 from breakeven.render.figures import FIGURES, to_svg
-from breakeven.render.figures.break_even import MAX_ROWS, narrow, parts, wide
+from breakeven.render.figures.break_even import MAX_DRAWN, MAX_ROWS, folded_title, narrow, parts, wide
 from breakeven.render.figures.style import PRINT_DPI, drawing
 from breakeven.render.markdown import markdown_table
 from support.charts import EVERY_STATUS, chart_of, ended, line, sixty
@@ -151,6 +151,27 @@ def test_folds(found):
     assert all(row.tracks[0].wins_from in ends for row in chart.rows)
     assert parts(chart_of(), "break_even") == []
     assert [part.name for part in parts(CHARTS["one"], "break_even")] == ["break_even"]
+
+
+def test_more_rows_than_are_drawn(found):
+    """A chart of hundreds of models draws some of each workload, and shows how many are in the table only."""
+    chart = CHARTS["sixty"]
+    many = replace(
+        chart,
+        rows=tuple(
+            replace(chart.rows[0], workload=workload, axes=str(place))
+            for workload, count in (("mlp", 300), ("cnn", 10))
+            for place in range(count)
+        ),
+    )
+    drawn = [row for part in parts(many, "break_even") for row in part.chart.rows]
+    assert [row.workload for row in drawn] == ["mlp"] * (MAX_DRAWN - 10) + ["cnn"] * 10
+    assert folded_title(many) == f"{310 - MAX_ROWS} more models, {MAX_DRAWN - MAX_ROWS} of them drawn"
+    assert folded_title(chart) == "30 more models"
+    whole = FIGURES["break_even"].draw(replace(found, chart=many))
+    texts = [text.get_text() for text in texts_of(whole)]
+    assert f"{310 - MAX_DRAWN} more models are in the table (summary.csv)." in texts
+    assert texts.count(chart.rows[0].tracks[0].wins_from) == MAX_DRAWN
 
 
 def colors_of(figure):

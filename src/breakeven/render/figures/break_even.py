@@ -17,7 +17,7 @@ from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
 from breakeven.render.break_even_text import MAX_ROWS
 from breakeven.render.chart_labels import baseline_name, candidate_name, wins_from
-from breakeven.render.figures.drawing import Drawing, and_list, machine_text
+from breakeven.render.figures.drawing import Drawing, and_list, machine_text, missing_note
 from breakeven.render.figures.pen import EDGE, Pen
 from breakeven.render.figures.tracks import Tracks, draw_legend, sides_fit
 from breakeven.report.chart import Chart, Row, Track
@@ -31,6 +31,9 @@ _BEST = "best speedup"
 _MAX_SHORT = 12
 """A chart of more tracks has its axis above them too."""
 
+MAX_DRAWN = 120
+"""More rows are in the tables only: an image of a thousand takes as long as all else, and nobody reads it."""
+
 
 class ChartPart(NamedTuple):
     """Rows that a page shows together; the title of the first part is empty."""
@@ -41,12 +44,13 @@ class ChartPart(NamedTuple):
 
 
 def parts(chart: Chart, name: str) -> list[ChartPart]:
-    """Return the rows that fit a screen, then the others by workload, for a page to fold.
+    """Return the rows that fit a screen, then the others that are drawn by workload, for a page to fold.
 
     Each part has a name that begins with that of the chart.
     """
-    first = replace(chart, rows=chart.rows[:MAX_ROWS])
-    later = grouped((row.workload, row) for row in chart.rows[MAX_ROWS:])
+    drawn = replace(chart.limited(MAX_DRAWN), omitted=0)
+    first = replace(drawn, rows=drawn.rows[:MAX_ROWS])
+    later = grouped((row.workload, row) for row in drawn.rows[MAX_ROWS:])
     folded = [
         ChartPart(
             f"{name}_{place}",
@@ -56,6 +60,12 @@ def parts(chart: Chart, name: str) -> list[ChartPart]:
         for place, (workload, rows) in enumerate(later.items(), start=1)
     ]
     return [ChartPart(name, "", first), *folded] if chart else []
+
+
+def folded_title(chart: Chart) -> str:
+    """Return the title of all parts that a page folds."""
+    more, drawn = len(chart.rows) - MAX_ROWS, min(MAX_DRAWN, len(chart.rows)) - MAX_ROWS
+    return fmt.plural(more, "more model") + (f", {drawn} of them drawn" if drawn < more else "")
 
 
 def wide(report: Report, chart: Chart) -> Figure:
@@ -104,6 +114,9 @@ def wide(report: Report, chart: Chart) -> Figure:
         y += 6
     tracks.draw_grid(top, y)
     pen.y = tracks.draw_axis(y)
+    for line in missing_note(chart.omitted):
+        pen.y += 14
+        pen.text(EDGE, pen.y, line, muted=True)
     return pen.figure(report)
 
 
@@ -213,7 +226,7 @@ def _drawing(title: str, select: Callable[[Report], Chart]) -> Drawing[Chart]:
         title,
         "The color is that of the faster device, with gaps at measured batch sizes.",
         select,
-        wide,
+        lambda report, chart: wide(report, chart.limited(MAX_DRAWN)),
         _text,
         diamond="Diamonds are break-evens.",
         has_diamond=_has_break_even,

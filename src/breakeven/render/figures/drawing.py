@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
@@ -77,6 +78,7 @@ def empty_figure(report: Report, width: float, height: float) -> Figure:
     return figure
 
 
+@lru_cache(maxsize=4096)
 def text_width(text: str, size: float = SMALL, *, bold: bool = False) -> float:
     """Return the width of a text in points."""
     if not text:

@@ -173,4 +173,5 @@ class PanelNames:
 
 def _varying_keys(several: Sequence[Mapping[str, Any]]) -> set[str]:
     texts = [{key: axes_words({key: value}) for key, value in axes.items()} for axes in several]
-    return {key for of_one in texts for key in of_one if len({other.get(key) for other in texts}) > 1}
+    keys = {key for of_one in texts for key in of_one}
+    return {key for key in keys if len({of_one.get(key) for of_one in texts}) > 1}
