@@ -250,7 +250,7 @@ def test_narrow_figure(tmp_path):
 
 def test_parts_of_the_chart(tmp_path, monkeypatch):
     """The first part of the chart is shown, and the others are folded, with their number of models."""
-    monkeypatch.setattr(report_page, "MAX_ROWS", 0)
+    monkeypatch.setattr("breakeven.render.figures.break_even.MAX_ROWS", 0)
     found = report(tmp_path, affine_run(GPU))
     svg = to_svg(FIGURES[report_page.CHART].draw(found))
     names = [report_page.CHART, f"{report_page.CHART}_1", f"{report_page.CHART}_2"]
