@@ -25,13 +25,14 @@ _NAME = re.compile(rf"\.breakeven-.+\.(lock|part)|{_SCRATCH}\w+")
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[Path]:
+def locked(path: Path, *, waits: bool = True) -> Iterator[Path]:
     """Wait until no other process has the file `path`, and have it: it exists only meanwhile.
 
     Raises:
+        BlockingIOError: another process has it, and this one does not wait.
         OSError: it cannot be created.
     """
-    handle = _hold(path, os.O_RDWR | os.O_CREAT)
+    handle = _hold(path, os.O_RDWR | os.O_CREAT, waits=waits)
     try:
         yield path
     finally:
@@ -117,14 +118,19 @@ def _remove_unlocked(path: Path) -> None:
         os.close(handle)
 
 
-def _hold(path: Path, flags: int) -> int | None:
+def _hold(path: Path, flags: int, *, waits: bool = True) -> int | None:
     """Open and lock a file or a directory; None where there are no locks."""
     if fcntl is None:
         return None
     while True:
         handle = os.open(path, flags, 0o666)
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(handle)
+            raise
+        except OSError:  # a file system without locks
+            pass
         with suppress(OSError):
             if os.path.samestat(os.fstat(handle), path.stat()):
                 return handle
