@@ -54,9 +54,7 @@ def test_two_runs_at_once(tmp_path):
     path = tmp_path / "a" / "run.json"
     first, second = RunFile(path), RunFile(path)
     first.begin(Mock())
-    with pytest.raises(
-        UsageError, match=rf"run.json is being .* \(process {os.getpid()}\); wait for"
-    ):
+    with pytest.raises(UsageError, match=rf"run.json is being .* \(process {os.getpid()}\); wait for"):
         second.begin(Mock())
     first.close()
     second.begin(Mock())

@@ -136,7 +136,7 @@ def run_in_shell(job: Job, *, is_live: bool = False, notify: Callable[[str], Non
     """
     with job.log.open("wb") as log, _EndOfCommand() as end, _watching() as watcher:
         _lock(log)
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S602 - the user's own command line
             job.command,
             shell=True,
             stdin=subprocess.DEVNULL,
