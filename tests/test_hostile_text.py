@@ -112,6 +112,34 @@ def test_merge(call, text, tmp_path):
     call("merge", path, write(tmp_path / "other.json", hostile_run("other")), "-o", tmp_path / "merged.json")
 
 
+def test_file_names(call, text, tmp_path, monkeypatch):
+    """Of run files, stores and summaries, relative to the working directory as users type them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(report_files, "write_report", lambda _, home, __: [home / "index.html"])
+    name = text.replace("\0", "").replace("/", "").replace("\ud800", "\udcff")[:60]
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", name + "/summary")
+    write(tmp_path / f"{name}.json", affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}))
+    (tmp_path / f"{name}.txt").write_text(text, "utf-8", "surrogatepass")
+    for file in (f"{name}.json", f"{name}.txt"):
+        call("report", file)
+        call("report", file, "--format", "markdown")
+        call("compare", file, file)
+        call("history", "add", file, "--store", name)
+        call("merge", file, file, "-o", f"{name}.merged")
+        call("recover", file)
+    call("history", "check", "--store", name)
+
+
+def test_environment(call, text, tmp_path, monkeypatch):
+    """No variable is printed as it is, and none ends a command in another way than in one line."""
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path / "run.json", affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}))
+    for name in ("COLUMNS", "TERM", "GITHUB_ACTIONS", "TMPDIR", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.setenv(name, text.replace("\0", "").replace("\ud800", "\udcff") + "/x")
+    call("report", path, "--format", "markdown")
+    call("compare", path, path)
+
+
 @pytest.mark.parametrize(
     "words",
     [
