@@ -12,47 +12,9 @@ from breakeven import cli
 from breakeven.format import printable
 from breakeven.render import report_files
 from support.histories import commit, content, medians
+from support.hostile import HOSTILE, check
 from support.reports import box
 from support.run_files import affine_run, benchmark, outcome, write
-
-HOSTILE = (
-    "::error title=x::a",
-    " \t::add-mask::a",
-    "##[error]a",
-    "###[group]a",
-    "##vso[task.setvariable variable=PATH]a",
-    "##teamcity[testFailed name='a']",
-    "a\n::error::b",
-    "a\r##[error]b",
-    "a\x85::error::b",
-    "a\u2028::error::b",
-    "a\x1b[2J\x1b]0;title\x07",
-    "a\x9b31m",
-    "a\u202eb\u2066c",
-    "a\u200bb\u2060c\ufeff",
-    "a\u3164\u115f\u180e\ufe0fb",
-    "a\ud800b",
-    "a\x00b\x7f",
-    "```\n::error::a",
-    "```",
-    "~~~",
-    "x" * 97 + " ::error::wrapped " + "y" * 97 + " ::error::again",
-    "=HYPERLINK(1)",
-    "[link=http://x]a[/link]",
-)
-"""Workflow commands, escape sequences, line breaks, and characters that hide or reorder others."""
-
-COMMAND = re.compile(r"(?m)^\s*::|##[\w-]*\[")
-HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u034f\u115f\u1160\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
-    "\ufe00-\ufe0f\ufeff\ud800-\udfff]"
-)
-
-
-def check(text):
-    """Check that a log, a terminal or a page shows the text as what it is."""
-    assert not COMMAND.search(text), COMMAND.search(text)
-    assert not HIDDEN.search(text), HIDDEN.search(text)
 
 
 @pytest.fixture
@@ -148,6 +110,34 @@ def test_merge(call, text, tmp_path):
     path = write(tmp_path / "run.json", hostile_run(text))
     call("merge", path, "-o", tmp_path / "merged.json")
     call("merge", path, write(tmp_path / "other.json", hostile_run("other")), "-o", tmp_path / "merged.json")
+
+
+def test_file_names(call, text, tmp_path, monkeypatch):
+    """Of run files, stores and summaries, relative to the working directory as users type them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(report_files, "write_report", lambda _, home, __: [home / "index.html"])
+    name = text.replace("\0", "").replace("/", "").replace("\ud800", "\udcff")[:60]
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", name + "/summary")
+    write(tmp_path / f"{name}.json", affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}))
+    (tmp_path / f"{name}.txt").write_text(text, "utf-8", "surrogatepass")
+    for file in (f"{name}.json", f"{name}.txt"):
+        call("report", file)
+        call("report", file, "--format", "markdown")
+        call("compare", file, file)
+        call("history", "add", file, "--store", name)
+        call("merge", file, file, "-o", f"{name}.merged")
+        call("recover", file)
+    call("history", "check", "--store", name)
+
+
+def test_environment(call, text, tmp_path, monkeypatch):
+    """No variable is printed as it is, and none ends a command in another way than in one line."""
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path / "run.json", affine_run({"cpu": (1, 1), "cuda": (33, 0.2)}))
+    for name in ("COLUMNS", "TERM", "GITHUB_ACTIONS", "TMPDIR", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.setenv(name, text.replace("\0", "").replace("\ud800", "\udcff") + "/x")
+    call("report", path, "--format", "markdown")
+    call("compare", path, path)
 
 
 @pytest.mark.parametrize(

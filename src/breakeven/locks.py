@@ -42,13 +42,14 @@ def lock_of(path: Path) -> Path:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[Path]:
+def locked(path: Path, *, waits: bool = True) -> Iterator[Path]:
     """Wait until no other process has the file `path`, and have it: it exists only meanwhile.
 
     Raises:
+        BlockingIOError: another process has it, and this one does not wait.
         OSError: it cannot be created.
     """
-    handle = hold(path, os.O_RDWR | os.O_CREAT)
+    handle = hold(path, os.O_RDWR | os.O_CREAT, waits=waits)
     try:
         yield path
     finally:
@@ -58,18 +59,24 @@ def locked(path: Path) -> Iterator[Path]:
             os.close(handle)
 
 
-def hold(path: Path, flags: int) -> int | None:
+def hold(path: Path, flags: int, *, waits: bool = True) -> int | None:
     """Open and lock a file or a directory; None where there are no locks.
 
     Raises:
+        BlockingIOError: another process has it, and this one does not wait.
         OSError: it cannot be opened.
     """
     if fcntl is None:
         return None
     while True:
         handle = os.open(path, flags, 0o666)
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(handle)
+            raise
+        except OSError:  # a file system without locks
+            pass
         if is_at(path, handle):
             return handle
         os.close(handle)  # its last owner has removed it

@@ -411,3 +411,25 @@ def test_install(runner, monkeypatch, script, install, code):
     assert Path("where").exists() == (code == 0)
     [environment] = (runner / "temp").iterdir()
     assert code or Path("where").read_text().strip() == str(environment)
+
+
+KILLED = """
+import sys
+from breakeven.commands import ci
+sys.executable = sys.argv[1]
+ci._breakeven("ab")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
+def test_commands_end_with_a_killed_step(tmp_path):
+    """They are asked to end, so that a run that was measured is kept."""
+    ended = tmp_path / "ended"
+    os.mkfifo(ended)
+    command = tmp_path / "python"
+    command.write_text(f"#!/bin/sh\ntrap 'echo asked >{ended}; exit' TERM\necho ready\nsleep 60 & wait\n")
+    command.chmod(0o755)
+    with subprocess.Popen([sys.executable, "-c", KILLED, command], stdout=subprocess.PIPE) as killed:
+        assert killed.stdout.readline() == b"ready\n"
+        killed.kill()
+        assert ended.read_text() == "asked\n"

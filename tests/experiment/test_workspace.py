@@ -269,6 +269,8 @@ def test_names_with_lone_surrogates(tmp_path):
         {"runs": {"one": {"seconds": 1e308, "said": []}}},
         {"runs": {"one": {"seconds": 1.0, "said": [], "exit": 1e308}}},
         {"runs": {"one": {"seconds": -1.0, "said": []}}},
+        {"runs": {"../one": {"seconds": 1.0, "said": []}}},
+        {"runs": {"/one": {"seconds": 1.0, "said": []}}},
         {"finished": "yes"},
         {"started": None},
         {"schema": 10**400},

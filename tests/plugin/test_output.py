@@ -2,8 +2,13 @@
 
 import os
 import select
+from pathlib import Path
+from unittest.mock import Mock
 
-from breakeven.plugin.output import check_writable
+import pytest
+
+from breakeven.errors import UsageError
+from breakeven.plugin.output import RunFile, check_writable
 
 
 def test_makes_only_the_folder(tmp_path):
@@ -42,3 +47,18 @@ def test_leaves_a_pipe_open(tmp_path):
 
     assert waiting.poll(0) == []
     os.close(reader)
+
+
+def test_two_runs_at_once(tmp_path):
+    """The second one is refused before it measures; a device has no content to lose."""
+    path = tmp_path / "a" / "run.json"
+    first, second = RunFile(path), RunFile(path)
+    first.begin(Mock())
+    with pytest.raises(UsageError, match=rf"run.json is being .* \(process {os.getpid()}\); wait for"):
+        second.begin(Mock())
+    first.close()
+    second.begin(Mock())
+    second.close()
+    assert list(path.parent.iterdir()) == []
+    for _ in range(2):
+        RunFile(Path(os.devnull)).begin(Mock())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from pathlib import Path
 from breakeven.commands.base import NOT_JUDGED, OK, REGRESSED, print_line
 from breakeven.errors import BreakevenError, UsageError
 from breakeven.format import one_line
+from breakeven.hardware.orphans import end_with_parent
 
 ATTEMPTS = 5
 CLONE = "history"
@@ -212,7 +214,10 @@ def _annotate(level: str, title: str, text: str) -> None:
 def _breakeven(*arguments: str, stdout: int | None = None) -> subprocess.CompletedProcess[str]:
     # -P: do not import from the working directory, which is a checkout.
     command = [sys.executable, "-P", "-m", "breakeven.cli", *arguments]
-    return subprocess.run(command, stdout=stdout, encoding="utf-8", errors="replace", check=False)
+    end = partial(end_with_parent, signal.SIGTERM)  # what measures ends with us, and keeps what it has
+    return subprocess.run(
+        command, stdout=stdout, encoding="utf-8", errors="replace", check=False, preexec_fn=end
+    )
 
 
 def _git(*words: str) -> str:

@@ -140,7 +140,7 @@ def run_in_shell(job: Job, *, is_live: bool = False, notify: Callable[[str], Non
         process, copying = None, None
         try:
             with _deferred_signals():
-                process = subprocess.Popen(
+                process = subprocess.Popen(  # noqa: S602 - the user's own command line
                     job.command,
                     shell=True,
                     stdin=subprocess.DEVNULL,

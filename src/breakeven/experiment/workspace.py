@@ -216,7 +216,9 @@ def load_plan(path: Path) -> ExperimentPlan | None:
             )
         return None
     with suppress(OSError, ValueError):  # msgspec's errors and JSON's are ValueErrors
-        return convert(parsed(read_file(plan, MAX_BYTES)), ExperimentPlan)
+        found = convert(parsed(read_file(plan, MAX_BYTES)), ExperimentPlan)
+        if all(Path(f"{name}.json").parent == Path() for name in found.runs):  # no file of another directory
+            return found
     raise UsageError(f"{plan} is damaged, or not a plan of this version of breakeven; {_CHOOSE_ANOTHER}")
 
 

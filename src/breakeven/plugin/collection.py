@@ -15,7 +15,7 @@ import pytest
 
 from breakeven.case import CaseKey
 from breakeven.device_names import processes_of
-from breakeven.format import printable
+from breakeven.format import printable, without_commands
 from breakeven.plugin.selection import Selection
 from breakeven.plugin.sweeps import OF_RANK, WEAK_AXIS, Sweep, axis_value, is_swept
 
@@ -118,7 +118,7 @@ def parametrize(
     """
     for name, values in sweep.items():
         if not (is_weak and name == "batch_size"):
-            metafunc.parametrize(name, values)
+            metafunc.parametrize(name, values, ids=_printable_id)
     places = [(device, phase) for device in devices for phase in phases_of(device)]
     names, ids = ["breakeven_device", "breakeven_phase"], [f"{one.name}-{phase}" for one, phase in places]
     if not is_weak:
@@ -131,6 +131,11 @@ def parametrize(
     ]
     ids = [f"{size}-{batch}-{device.name}-{phase}" for size, batch, device, phase in cases]
     metafunc.parametrize(["batch_size", "breakeven_batch", *names], cases, ids=ids)
+
+
+def _printable_id(value: object) -> str | None:
+    """Return the id of a text that the log of a CI job takes for a command; pytest escapes all else."""
+    return shown if isinstance(value, str) and (shown := without_commands(value)) != value else None
 
 
 def is_case(item: pytest.Item) -> bool:

@@ -39,7 +39,7 @@ from breakeven.plugin.selection import Selection, read_selection
 from breakeven.plugin.sharding import empty_text, keep_shard
 from breakeven.plugin.surroundings import is_xdist_worker, refusal, report_refusal, reported_refusal
 from breakeven.plugin.sweeps import is_swept, sweeps_of
-from breakeven.plugin.terminal import outlive_readers
+from breakeven.plugin.terminal import PrintableReports, outlive_readers
 from breakeven.plugin.unforeseen import UnforeseenErrors
 
 if TYPE_CHECKING:
@@ -222,6 +222,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if benchmarks is None or collected is None:  # there are none, or an error was raised
         return
     outlive_readers(config)
+    config.pluginmanager.register(PrintableReports(config))
     worker = config.pluginmanager.get_plugin(WORKER)
     with _usage_errors():
         if worker is not None:

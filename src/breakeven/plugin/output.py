@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Generator
-from contextlib import ExitStack, suppress
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from breakeven.errors import UsageError
 from breakeven.files import aside, put_in_place, write_whole
 from breakeven.format import one_line
+from breakeven.locks import lock_of, locked
 
 
 class Aside(os.PathLike[str]):
@@ -50,12 +51,17 @@ class RunFile:
         """Let pytest-benchmark write beside the file, unless that is a device or a pipe.
 
         Raises:
-            UsageError: the file cannot be written.
+            UsageError: the file cannot be written, or another run writes it.
         """
         if self.path is None:
             return
+        is_replaced = self.path.is_file() or not self.path.exists()
+        if is_replaced:
+            with suppress(OSError):  # `check_writable` explains it
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._open.enter_context(_only_writer(self.path))
         check_writable(self.path)
-        if self.path.is_file() or not self.path.exists():
+        if is_replaced:
             part = self._open.enter_context(aside(self.path))
             benchmark: Any = config.pluginmanager.get_plugin("pytest-benchmark")
             benchmark.json = self._aside = Aside(self.path, part)
@@ -105,6 +111,27 @@ class RunFile:
                 self.problem = (
                     f"{reason}; they were saved in {_write_temporary(self.content)}, move that file"
                 )
+
+
+@contextmanager
+def _only_writer(path: Path) -> Iterator[None]:
+    """Let no other run write this file, which would replace the results of this one.
+
+    Raises:
+        UsageError: another run writes it.
+    """
+    lock, other = lock_of(path), "unknown"
+    try:
+        with locked(lock, waits=False):
+            lock.write_text(str(os.getpid()))
+            yield
+    except BlockingIOError:
+        with suppress(OSError):
+            other = one_line(lock.read_text(errors="replace"), 20)
+        raise UsageError(
+            f"{path} is being written by another run (process {other}); wait for it, or choose another file "
+            "with --benchmark-json"
+        ) from None
 
 
 def check_writable(path: Path) -> None:

@@ -13,6 +13,8 @@ import pytest
 
 from breakeven.errors import UNFORESEEN, BreakevenError, is_own, report_text, unforeseen_text
 from breakeven.format import one_line
+from breakeven.plugin.collection import BenchModule
+from breakeven.plugin.terminal import make_printable
 
 Wrapped = Generator[None, Any, Any]
 
@@ -46,9 +48,13 @@ class UnforeseenErrors:
         return (yield from self._one_line(session.config))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_make_collect_report(self) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
         """Report a file that cannot be collected in one line, as one error of the collection."""
         report = yield
+        if isinstance(collector, BenchModule):
+            make_printable(collector.config, report)
         excinfo = getattr(getattr(report, "call", None), "excinfo", None)
         if excinfo is not None and _is_unforeseen(excinfo.value):
             report.longrepr = f"breakeven: {unforeseen_text(excinfo.value)}, with the benchmark"
