@@ -23,8 +23,8 @@ def ignored_batch_warnings(cases: Iterable[tuple[CaseKey, float | None]]) -> lis
             by_bytes = sizes.setdefault((case.model, case.device, case.machine), {})
             by_bytes.setdefault(batch_bytes, set()).add(case.batch_size)
     texts = {
-        model.workload: f"{one_line(model.workload)}: batches {min(same)} and {max(same)} are equally large; build "
-        "inputs and targets with batch_size samples, else its break-even means nothing"
+        model.workload: f"{one_line(model.workload)}: batches {min(same)} and {max(same)} are equally large; "
+        "build inputs and targets with batch_size samples, else its break-even means nothing"
         for (model, _, _), by_bytes in sizes.items()
         for same in by_bytes.values()
         if len(same) > 1
