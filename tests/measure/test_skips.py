@@ -6,8 +6,10 @@ from breakeven.case import Budget, CaseKey, OutcomeKind
 from breakeven.measure.outcomes import CaseSkipped, CaseTimeout, UnsupportedError
 from breakeven.measure.skips import (
     APART_S,
+    CONFIRMING_S,
     MAX_OVERRUN,
     MIN_OVERRUN_S,
+    NEAR,
     Deadline,
     SkippedByRule,
     SkipPolicy,
@@ -165,6 +167,28 @@ def test_nothing_of_a_model_timed():
     assert policy.refused("backward") is None
     policy.policy.add_timed(key("forward"))
     assert policy.refused("backward") is not None
+
+
+@pytest.mark.parametrize(
+    ("at_s", "phase", "batch_size", "factor", "is_expected"),
+    [
+        (CONFIRMING_S, "forward", 8, 1.0, True),
+        (CONFIRMING_S, "forward", 8, 0.99 * NEAR, True),
+        (CONFIRMING_S, "forward", 8, 1.01 * NEAR, False),
+        (CONFIRMING_S, "forward", 8, 0.99 / NEAR, False),
+        (CONFIRMING_S, "forward", 16, 1.0, False),
+        (CONFIRMING_S, "infer", 8, 1.0, False),
+        (0.99 * CONFIRMING_S, "forward", 8, 1.0, False),
+    ],
+)
+def test_expected_call(policy, at_s, phase, batch_size, factor, is_expected):
+    """One of a cell whose steps were as slow some time before, unless a larger batch was fast enough."""
+    policy.observe("train", TOO_LONG_S)
+    policy.now_s += at_s
+    case = key(phase, batch_size)
+    assert policy.policy.is_expected(case, factor * TOO_LONG_S) == is_expected
+    policy.observe("train", LIMIT_S, 16, at_s=at_s)
+    assert not policy.policy.is_expected(case, factor * TOO_LONG_S)
 
 
 @pytest.mark.parametrize("device", ["cuda", "cpu@1"])

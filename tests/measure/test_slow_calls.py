@@ -112,6 +112,16 @@ def test_jitter_in_little_time():
     assert not any(isinstance(result, str) for result in found)
 
 
+@pytest.mark.parametrize(("extra_s", "calls"), [(4.0, 1), (5.0, 1), (9.0, 3), (2.0, 4)])
+def test_one_call_confirms_a_slow_cell(extra_s, calls):
+    """Where it takes about as long as the cell's steps took some time before."""
+    bench = Bench(StallingHost, dict.fromkeys(range(1, 1000), 4.0))
+    bench.measure("train")
+    before, bench.device.extra = bench.device.forwards, dict.fromkeys(range(1, 1000), extra_s)
+    assert "would take too long: 6 rounds" in bench.measure("forward")
+    assert bench.device.forwards - before == calls
+
+
 def test_stalled_headline_is_timed():
     """However slow the machine is."""
     bench = Bench(StallingHost, dict.fromkeys(range(2, 1000), 9.0))
@@ -122,7 +132,7 @@ def test_stalled_headline_is_timed():
 
 def test_headline_after_a_skip():
     """It is timed although an earlier phase took too long; out of memory skips it."""
-    bench = Bench(StallingHost, dict.fromkeys(range(1, 1000), 9.0))
+    bench = Bench(StallingHost, dict.fromkeys(range(1, 1000), 20.0))
     assert bench.measure("forward")[0].rounds == 2  # the first of its model
     assert "would take too long" in bench.measure("train_sync")
     assert "not tried: train_sync at batch 1: would take" in bench.measure("backward", 2)

@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from breakeven import analyze, read_runs
+
 # As plugins that run a test again where it has failed: pytest-rerunfailures, pytest-retry, flaky.
 RERUNS = """
 import pytest
@@ -195,6 +197,8 @@ def test_ignored_batch_size(bench, batch, same):
         f"breakeven: ignoring: batches {same} are equally large; build inputs and targets with batch_size "
         "samples, else its break-even means nothing"
     ])  # fmt: skip
+    report = analyze(read_runs([bench.pytester.path / "run.json"]))
+    assert sum(f"batches {same} are equally large" in warning for warning in report.warnings) == 1
 
 
 def test_heeded_batch_size(bench):

@@ -11,11 +11,8 @@ from typing import Any, Self
 from breakeven.case import Budget
 from breakeven.measure.loss_check import Reference, ReferenceLoss
 from breakeven.measure.round_plan import Z95, RoundNoise
+from breakeven.measure.skips import NEAR
 from breakeven.phases import HEADLINE, Phase
-
-NEAR = 1.5
-"""Times up to this factor from those of the earlier processes are at their level, and further where those
-differ more: from process to process a step bound by its launches varies by 5 to 35%."""
 
 AGREEING = 3
 """The number of consecutive times that must agree."""
@@ -70,7 +67,10 @@ class Earlier:
         )
 
     def is_near(self, latency_s: float) -> bool:
-        """Return whether a step takes about as long as in the earlier processes."""
+        """Return whether a step takes about as long as in the earlier processes.
+
+        From process to process a step bound by its launches varies by 5 to 35%.
+        """
         factor = max(NEAR, math.exp(2 * self.spread))
         return self.level_s / factor <= latency_s <= self.level_s * factor
 

@@ -239,7 +239,8 @@ class Runner:
     ) -> tuple[list[Timed], Losses]:
         """Do the calls before the warm-up, and return them with the losses of the first two.
 
-        The first call decides nothing: it may initialize or compile for a minute.
+        The first call decides nothing, unless it confirms an earlier case: it may initialize or compile for a
+        minute.
         """
         trainer = round_.trainer
         with self._counted(WARMING_UP):
@@ -255,11 +256,14 @@ class Runner:
             if earlier is not None and earlier.is_slow(first.latency_s, self.budget):
                 deadline.check(MIN_SLOW * first.total_s)
                 return [first], (first_loss, None)
+            cycles = round_.cycle // round_.steps
+            if self._may_be_skipped(case, earlier) and self._skips.is_expected(case, cycles * first.total_s):
+                self._skip_if_slow(case, cycles * first.total_s)
             later = [time_round(round_, self._clock)]
             losses = first_loss, self._compared_loss(round_)
             while self._may_get_faster(round_, later, deadline, earlier):
                 later.append(time_round(round_, self._clock))
-            fastest_s = round_.cycle // round_.steps * min(timed.total_s for timed in later)
+            fastest_s = cycles * min(timed.total_s for timed in later)
             if self._may_be_skipped(case, earlier):
                 deadline.check((MIN_SLOW + max(0, MIN_CALLS - len(later))) * fastest_s)
                 self._skip_if_slow(case, fastest_s)

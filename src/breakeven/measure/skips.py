@@ -22,6 +22,12 @@ APART_S = 30.0
 """The seconds between the first and the last slow case from which others are not tried: a machine may be
 stalled for less."""
 
+CONFIRMING_S = 10.0
+"""The seconds after a slow case from which one call of another case of its cell confirms it."""
+
+NEAR = 1.5
+"""Times up to this factor from each other are at one level."""
+
 CONTENDED_FACTOR = 4.0
 """Rounds that take this many times as long as the fastest one were slowed by other programs."""
 
@@ -55,11 +61,19 @@ class Deadline:
 
 @dataclass(frozen=True)
 class SlowStep:
-    """A case whose fastest step was too slow: when that was known, in seconds, and the reason."""
+    """A case whose fastest step was too slow: when that was known, in seconds, the reason, and the step.
+
+    `step_s` is in seconds, NaN if it is unknown.
+    """
 
     case: CaseKey
     at_s: float
     reason: str
+    step_s: float = math.nan
+
+    def is_near(self, step_s: float) -> bool:
+        """Return whether a step takes about as long."""
+        return self.step_s / NEAR <= step_s <= self.step_s * NEAR
 
 
 class SlowSteps:
@@ -94,6 +108,13 @@ class SlowSteps:
         """
         slow = [one for one in self._slow if one.case.batch_size <= batch_size]
         return slow[-1] if slow and slow[-1].at_s - slow[0].at_s >= APART_S else None
+
+    def are_confirmed(self, batch_size: int, step_s: float, at_s: float) -> bool:
+        """Return whether a call takes as long as the fastest step of an earlier case of its batch size."""
+        return any(
+            slow.case.batch_size == batch_size and slow.is_near(step_s) and at_s - slow.at_s >= CONFIRMING_S
+            for slow in self._slow
+        )
 
 
 class SkippedByRule(CaseSkipped):
@@ -134,7 +155,13 @@ class SkipPolicy:
         if reason is None:
             self._steps_of(case).add_fast(case.batch_size)
         else:
-            self._steps_of(case).add_slow(SlowStep(case, self._clock(), reason))
+            self._steps_of(case).add_slow(SlowStep(case, self._clock(), reason, fastest_s))
+
+    def is_expected(self, case: CaseKey, call_s: float) -> bool:
+        """Return whether a call, its preparation included, takes as long as earlier slow ones of its cell."""
+        return _has_own_steps(case) and self._steps_of(case).are_confirmed(
+            case.batch_size, call_s, self._clock()
+        )
 
     def add_timed(self, case: CaseKey) -> None:
         """Remember that a case is timed."""

@@ -93,6 +93,7 @@ def other_fixture(collector: pytest.Module | pytest.Class) -> str | None:
 
     A fixture that requests `train_benchmark` extends it.
     """
+    # Private: what pytest publishes, `metafunc.fixturenames`, comes after the decision that is made here.
     found = collector.session._fixturemanager.getfixturedefs("train_benchmark", collector) or ()
     for definition in reversed(found):
         module = str(definition.func.__module__)

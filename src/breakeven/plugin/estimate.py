@@ -13,7 +13,7 @@ from breakeven.measure.earlier import AGREEING
 from breakeven.measure.parts import PART_ROUNDS
 from breakeven.measure.round_plan import RoundNoise, plan_rounds
 from breakeven.measure.runner import MAX_CALLS, MIN_CALLS
-from breakeven.measure.skips import APART_S, max_rounds_s, why_over_budget
+from breakeven.measure.skips import CONFIRMING_S, max_rounds_s, why_over_budget
 from breakeven.measure.timing import Timed
 from breakeven.measure.warmup import (
     ACCELERATOR_WARMUP,
@@ -98,16 +98,16 @@ def case_s(
         budget: what may be spent.
         noise: the relative standard deviation of a step's time; a loop averages it down to `LOOP_NOISE`.
         is_first: whether it is its cell's first case with whole steps on the device. That one computes the
-            loss check's reference, and where its calls take `APART_S` the others are not tried if too slow.
+            loss check's reference; others that are too slow need one call where `CONFIRMING_S` are over.
         is_later: whether an earlier process of the run has timed the case, or found that it takes too long.
     """
     known, limit_s = parse_phase(phase), max_rounds_s(budget)
-    calls = 1 + MIN_CALLS
     if not known.is_always_timed and why_over_budget(step_s, budget) is not None:
         if is_later:
             return 0.0
         calls = 1 + max(MIN_CALLS, min(MAX_CALLS, math.ceil(limit_s / step_s)))
-        return OVERHEAD_S + (calls * step_s if is_first or calls * step_s < APART_S else 0.0)
+        return OVERHEAD_S + (calls if is_first or calls * step_s < CONFIRMING_S else 1) * step_s
+    calls = 1 + MIN_CALLS
     calls += 2 if is_first and not is_later and 2 * step_s <= limit_s else 0
     if len(known.parts) > 1 and not known.needs_loader and not is_later:
         calls += min(PART_ROUNDS, int(budget.max_time_s / step_s)) * (1 if is_cpu(device) else 2)

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from breakeven.case import CaseKey, Cell, Model, Outcome
+from breakeven.case import CaseKey, Cell, Outcome
 from breakeven.errors import BreakevenError
 from breakeven.flags import disturbance
 from breakeven.format import duration, seconds
 from breakeven.phases import HEADLINE
+from breakeven.report.ignored_batches import ignored_batch_warnings
 from breakeven.stats.intervals import MedianInterval
 
 if TYPE_CHECKING:
@@ -108,20 +109,9 @@ def reason_lines(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def ignored_lines(timings: Iterable[Timing]) -> list[str]:
-    """Return a line for each workload that has batches of one size for several values of `batch_size`."""
-    sizes: dict[tuple[Model, str], dict[int, set[int]]] = {}
-    for timing in timings:
-        if timing.batch_bytes:
-            by_bytes = sizes.setdefault((timing.case.model, timing.case.device), {})
-            by_bytes.setdefault(timing.batch_bytes, set()).add(timing.case.batch_size)
-    lines = {
-        model.workload: f"breakeven: {model.workload}: batches {min(same)} and {max(same)} are equally "
-        "large; build inputs and targets with batch_size samples, else its break-even means nothing"
-        for (model, _), by_bytes in sizes.items()
-        for same in by_bytes.values()
-        if len(same) > 1
-    }
-    return [*lines.values()][:MAX_REASONS]
+    """Return a line for each workload that ignores `batch_size`."""
+    found = ignored_batch_warnings((timing.case, timing.batch_bytes) for timing in timings)
+    return [f"breakeven: {text}" for text in found]
 
 
 def closing_lines(

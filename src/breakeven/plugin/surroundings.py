@@ -31,7 +31,7 @@ def refusal(config: pytest.Config, environment: Mapping[str, str], *, is_rank: b
         return "nothing can be timed under pytest-xdist, whose workers disturb each other; add -n 0"
     if getattr(plugins.get_plugin("codspeed_plugin"), "is_codspeed_enabled", False):
         return "a sweep needs pytest-benchmark, which --codspeed replaces; remove it, or unset CODSPEED_ENV"
-    if not plugins.hasplugin("benchmark"):
+    if not plugins.hasplugin("pytest-benchmark"):  # its session, whatever name its module was loaded by
         return "a sweep needs pytest-benchmark, which is disabled; remove -p no:benchmark"
     if config.getoption("forked", False):
         return "--forked runs each case in a process that takes its timing with it; remove --forked"

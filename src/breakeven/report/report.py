@@ -26,6 +26,7 @@ from breakeven.report.details import (
     waiting_sentences,
 )
 from breakeven.report.estimates import estimates
+from breakeven.report.ignored_batches import ignored_batch_warnings
 from breakeven.report.loading import Loading, loadings
 from breakeven.report.loading_text import loading_sentences
 from breakeven.report.money import InDollars, Money, Worth, at_worth, find_prices, in_dollars, unpriced
@@ -258,6 +259,7 @@ def analyze(
             *unpaired,
             *work_warnings(compared, every),
             *waiting_warnings(runs.machines, runs.runs),
+            *ignored_batch_warnings((case.key, case.facts.batch_bytes) for case in cases),
             *uncounted_warnings(runs.runs),
             *(unpriced(prices, runs.machines, devices) if money.prices else ()),
             *runs.warnings,

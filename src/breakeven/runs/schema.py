@@ -85,6 +85,7 @@ class CaseFacts:
     sustained_clock_mhz: float | None = None
     accumulate: float | None = None
     batches: float | None = None
+    batch_bytes: float | None = None
     batch_shapes: float | None = None
     closure_calls: float | None = None
     loader_workers: float | None = None
