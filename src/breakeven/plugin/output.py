@@ -55,13 +55,12 @@ class RunFile:
         """
         if self.path is None:
             return
-        is_replaced = self.path.is_file() or not self.path.exists()
-        if is_replaced:
-            with suppress(OSError):  # `check_writable` explains it
+        with suppress(OSError):  # `check_writable` explains it
+            if _is_replaced(self.path):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._open.enter_context(_only_writer(self.path))
         check_writable(self.path)
-        if is_replaced:
+        if _is_replaced(self.path):
             part = self._open.enter_context(aside(self.path))
             benchmark: Any = config.pluginmanager.get_plugin("pytest-benchmark")
             benchmark.json = self._aside = Aside(self.path, part)
@@ -111,6 +110,11 @@ class RunFile:
                 self.problem = (
                     f"{reason}; they were saved in {_write_temporary(self.content)}, move that file"
                 )
+
+
+def _is_replaced(path: Path) -> bool:
+    """Return whether a file will be put in place, not written into, as a device and a pipe are."""
+    return path.is_file() or not path.exists()
 
 
 @contextmanager
