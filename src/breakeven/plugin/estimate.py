@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from breakeven.case import Budget, CaseKey
+from breakeven.case import Budget, CaseKey, Model
 from breakeven.device_names import is_cpu, processes_of
 from breakeven.measure.earlier import AGREEING
 from breakeven.measure.parts import PART_ROUNDS
@@ -88,6 +88,7 @@ def case_s(
     noise: float,
     is_first: bool = True,
     is_later: bool = False,
+    is_known: bool = True,
 ) -> float:
     """Return the seconds of a case: calls, warm-up and rounds.
 
@@ -100,13 +101,16 @@ def case_s(
         is_first: whether it is its cell's first case with whole steps on the device. That one computes the
             loss check's reference; others that are too slow need one call where `CONFIRMING_S` are over.
         is_later: whether an earlier process of the run has timed the case, or found that it takes too long.
+        is_known: whether a case of its own model has ended. Else the step is that of a larger model, because
+            those come first, and whether it is too long implies little: no calls are expected then.
     """
     known, limit_s = parse_phase(phase), max_rounds_s(budget)
     if not known.is_always_timed and why_over_budget(step_s, budget) is not None:
         if is_later:
             return 0.0
         calls = 1 + max(MIN_CALLS, min(MAX_CALLS, math.ceil(limit_s / step_s)))
-        return OVERHEAD_S + (calls if is_first or calls * step_s < CONFIRMING_S else 1) * step_s
+        needs_all = is_first or calls * step_s < CONFIRMING_S / 2  # later phases of the cell need one
+        return OVERHEAD_S + ((calls if needs_all else 1) * step_s if is_known else 0.0)
     calls = 1 + MIN_CALLS
     calls += 2 if is_first and not is_later and 2 * step_s <= limit_s else 0
     if len(known.parts) > 1 and not known.needs_loader and not is_later:
@@ -167,6 +171,7 @@ class DurationEstimate:
         phases = (HEADLINE, *Phase)  # in the order in which they are timed
         self._first_phase = next((phase for phase in phases if phase in used and phase.takes_steps), None)
         self._stale: set[tuple[str, str]] = set()
+        self._known: set[tuple[Model, str]] = set()
         self._usual: dict[tuple[str, bool], Usual] = {}
         for nodeid in self._cases:
             self._update(nodeid)
@@ -200,6 +205,7 @@ class DurationEstimate:
         if step_s is not None:
             self._steps.add(case, *_work_of(case), step_s)
             self._stale.add((case.workload, case.device))
+            self._known.add((case.model, case.device))
 
     def only(self, parts: Collection[Part]) -> None:
         """Expect no other parts than these: a case that the first process could not time has no others."""
@@ -242,9 +248,10 @@ class DurationEstimate:
     def _update(self, nodeid: str) -> None:
         case = self._cases[nodeid]
         step_s, is_first = self._step_s(case), case.phase == self._first_phase
+        is_known = (case.model, case.device) in self._known
         for is_later in (False, True)[: self._processes]:
             quiet_s, noisy_s = (
-                case_s(step_s, case.phase, case.device, self._budget, noise, is_first, is_later)
+                case_s(step_s, case.phase, case.device, self._budget, noise, is_first, is_later, is_known)
                 for noise in (0.0, NOISE)
             )
             self._usual[nodeid, is_later] = Usual(quiet_s, noisy_s - quiet_s)
