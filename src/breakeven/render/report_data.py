@@ -25,7 +25,7 @@ from breakeven.render.json_output import (
 from breakeven.report.bottleneck import Bottleneck, BoundCell
 from breakeven.report.bound import Bound
 from breakeven.report.break_even import BreakEven
-from breakeven.report.frame import SUMMARY
+from breakeven.report.frame import SUMMARY, values_of
 from breakeven.report.loading import EpochBound, Loading
 from breakeven.report.money import Cost
 from breakeven.report.report import Report
@@ -269,8 +269,8 @@ def to_csv(report: Report) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(SUMMARY)
-    for row in report.cases[list(SUMMARY)].itertuples(index=False, name=None):
-        writer.writerow([_csv_cell(value) for value in row])
+    for row in report.rows:
+        writer.writerow(map(_csv_cell, values_of(row, report.labels)[: len(SUMMARY)]))
     return stream.getvalue()
 
 

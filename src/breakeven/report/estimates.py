@@ -87,6 +87,11 @@ class Estimate:
         return np.log(medians_s, out=np.full(medians_s.shape, np.nan), where=medians_s > 0)
 
     @property
+    def without_draws(self) -> Estimate:
+        """The estimate after the analysis: draws are most of the memory of a report."""
+        return replace(self, draws=np.empty(0))
+
+    @property
     def judged(self) -> bool:
         """Whether the case can be compared: it has enough rounds and a nonzero median."""
         return self.median_s > 0 and self.low_s is not None

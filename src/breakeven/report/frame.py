@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    import pandas as pd
 
     from breakeven.report.case_rows import CaseRow
 
@@ -42,10 +42,13 @@ def cases(rows: Iterable[CaseRow], labels: Mapping[str, str]) -> pd.DataFrame:
         rows: the cases, in order.
         labels: the readable label of each machine class, by class id.
     """
-    return pd.DataFrame([_row(row, labels) for row in rows], columns=list(COLUMNS), dtype=object)
+    import pandas as pd
+
+    return pd.DataFrame([values_of(row, labels) for row in rows], columns=list(COLUMNS), dtype=object)
 
 
-def _row(row: CaseRow, labels: Mapping[str, str]) -> tuple[object, ...]:
+def values_of(row: CaseRow, labels: Mapping[str, str]) -> tuple[object, ...]:
+    """Return the values of `COLUMNS` for one case; `labels` are by class id."""
     key, case, speedup = row.key, row.estimate, row.speedup
     ratio = (
         (None,) * 4 if speedup is None else (speedup.speedup, speedup.low, speedup.high, str(speedup.verdict))

@@ -115,6 +115,11 @@ class Report:
         """What a person would say after reading the report."""
         return answer(self)
 
+    @cached_property
+    def lines(self) -> tuple[Line, ...]:
+        """The lines of the cases, in the order of the rows."""
+        return tuple(dict.fromkeys(row.key.line for row in self.rows))
+
     @property
     def verdict(self) -> str:
         """The answer as one text, of at most two lines."""
@@ -217,7 +222,7 @@ def analyze(
     return Report(
         runs=runs.runs,
         machines=runs.machines,
-        rows=tuple(CaseRow(case, by_candidate.get(case.key)) for case in every),
+        rows=tuple(CaseRow(case.without_draws, by_candidate.get(case.key)) for case in every),
         outcomes=outcomes,
         speedups=tuple(compared),
         break_evens=tuple(lines),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Counts = NDArray[np.uint8]
 
-_AT_ONCE = 1 << 20  # numbers
+_AT_ONCE = 1 << 17  # numbers
 _WINDOW_SD = 6.0  # a resampled median is farther from the median than this in one of 10^9 resamples
 
 

@@ -59,7 +59,7 @@ def main_phase(report: Report) -> str | None:
     """Return the phase for figures of one phase: the headline, or the first that was timed."""
     if report.headline is not None:
         return report.headline
-    timed = list(dict.fromkeys(row.key.phase for row in report.rows))
+    timed = list(dict.fromkeys(line.phase for line in report.lines))
     return next((str(phase) for phase in (*COMPARED, *timed) if phase in timed), None)
 
 
@@ -76,17 +76,17 @@ def untimed_cases(report: Report, phase: str | None) -> Iterator[Outcome]:
 
 def report_models(report: Report) -> list[PanelModel]:
     """Return every model with a timing, in the order of the report."""
-    return list(dict.fromkeys(key_of(row).model for row in report.rows))
+    return list(dict.fromkeys(_row_key(line).model for line in report.lines))
 
 
 def report_styles(report: Report) -> dict[str, tuple[str, str]]:
     """Return the color and the marker of each device of the report."""
-    return device_styles(row.key.device for row in report.rows)
+    return device_styles(line.device for line in report.lines)
 
 
 def machine_styles(report: Report) -> dict[tuple[str, str], LineStyle]:
     """Return the style of each (machine, device) of the report."""
-    return line_styles((row.key.machine, row.key.device) for row in report.rows)
+    return line_styles((line.machine, line.device) for line in report.lines)
 
 
 def _known(key: CaseKey | None) -> CaseKey:
