@@ -167,3 +167,9 @@ def test_processes_without_an_interval(tmp_path, cpu, cuda, time, speedup, warni
     assert any(warning in line for line in found.warnings)
     break_even, compared = (json.loads(to_json(found))[key][0] for key in ("break_even", "speedup"))
     assert [each[end] for each in (break_even, compared) for end in ("low", "high")] == [None] * 4
+
+
+def test_a_report_keeps_no_draws(tmp_path):
+    """Those of thousands of cases take hundreds of MB, which drawing the page would add to."""
+    rows = report(tmp_path, run([benchmark([1.0, 1.1, 1.2] * 4, processes=[6, 6])])).rows
+    assert [(row.estimate.draws.size, row.estimate.pool.own.size) for row in rows] == [(0, 0)]

@@ -371,7 +371,7 @@ def test_other_ratios_are_paired(tmp_path, what):
     }[what]
     found = report(tmp_path, run(rows))
     if what == "waiting":
-        cost = only(waiting_costs([row.estimate for row in found.rows])).ratio
+        cost = only(waiting_costs(estimates(found.runs))).ratio
         assert (cost.low, cost.high) == pytest.approx((1.5, 1.5), rel=1e-5)
     elif what == "variants":
         row = only(found.variants).row

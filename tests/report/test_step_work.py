@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from breakeven.report.estimates import estimates
 from breakeven.report.what_if import resident_of
 from support.reports import box, only, report
 from support.run_files import affine_run, benchmark, run
@@ -61,9 +62,9 @@ def test_precision_of_resident_data(tmp_path):
     """The rounds of the transfer count as often as a step transfers."""
     found = report(tmp_path, loop_run(accumulate=4, noise=0.1))
     cases = {
-        row.key.phase: row.estimate
-        for row in found.rows
-        if (row.key.device, row.key.batch_size) == ("cuda", 64)
+        case.key.phase: case
+        for case in estimates(found.runs)
+        if (case.key.device, case.key.batch_size) == ("cuda", 64)
     }
     train, transfer = cases["train"], cases["transfer"]
     halves_s = (train.rounds_half_width * train.median_s, 4 * transfer.rounds_half_width * transfer.median_s)

@@ -32,7 +32,7 @@ BOTH = {
 def test_cost_of_waiting(tmp_path):
     """The ratio of the two medians with its interval, from the draws that all comparisons use."""
     found = report(tmp_path, content(BOTH))
-    few, many = waiting_costs([row.estimate for row in found.rows])
+    few, many = waiting_costs(estimates(found.runs))
     assert (few.key.batch_size, many.key.batch_size) == (1, 64)
     assert few.ratio.low < 1.25 < few.ratio.high
     assert many.ratio.low < 1 < many.ratio.high

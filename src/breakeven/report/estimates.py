@@ -88,8 +88,8 @@ class Estimate:
 
     @property
     def without_draws(self) -> Estimate:
-        """The estimate after the analysis: draws are most of the memory of a report."""
-        return replace(self, draws=np.empty(0))
+        """The estimate after the analysis: draws and random numbers are most of the memory of a report."""
+        return replace(self, draws=np.empty(0), pool=self.pool.without_numbers)
 
     @property
     def judged(self) -> bool:

@@ -104,6 +104,12 @@ class ProcessPool:
         return Lags(np.array(self.runs), np.arange(len(self.runs)))
 
     @cached_property
+    def without_numbers(self) -> ProcessPool:
+        """The pool without its random numbers, from which nothing can be drawn."""
+        nothing = SharedNumbers.draw(np.random.default_rng(0), 0, 0)
+        return ProcessPool(self.runs, nothing, np.empty(0), self.instances)
+
+    @cached_property
     def over_instances(self) -> ProcessPool | None:
         """The pool whose processes are the machines, each a run of its own; None for fewer than three."""
         machines = tuple(dict.fromkeys(self.instances))
