@@ -48,7 +48,8 @@ def report_text(error: BaseException) -> str:
     """
     frames = traceback.extract_tb(error.__traceback__)
     is_ours = bool(frames) and Path(frames[-1].filename).is_relative_to(_PACKAGE)
-    if not is_ours or isinstance(error, BreakevenError | RuntimeError):  # torch's errors are RuntimeErrors
+    is_explained = error.__cause__ is not None  # breakeven knows the error, and its remedy
+    if not is_ours or is_explained or isinstance(error, BreakevenError | RuntimeError):  # the last is torch's
         return ""
     return f" ({_place(error)}); if your benchmark is right, {_REPORT}"
 

@@ -217,9 +217,15 @@ def load_plan(path: Path) -> ExperimentPlan | None:
         return None
     with suppress(OSError, ValueError):  # msgspec's errors and JSON's are ValueErrors
         found = convert(parsed(read_file(plan, MAX_BYTES)), ExperimentPlan)
-        if all(Path(f"{name}.json").parent == Path() for name in found.runs):  # no file of another directory
+        if all(map(_is_inside, found.runs)):
             return found
     raise UsageError(f"{plan} is damaged, or not a plan of this version of breakeven; {_CHOOSE_ANOTHER}")
+
+
+def _is_inside(name: str) -> bool:
+    """Return whether a run's name leads to no other directory."""
+    path = Path(f"{name}.json")
+    return not path.is_absolute() and ".." not in path.parts
 
 
 @contextmanager
