@@ -7,7 +7,7 @@ measured again only if the code, the scripts or the options have changed. So the
 also side by side with ``--only``; the table is of all parts that are there. Exits with 1 if a figure is not
 as wanted.
 
-The long run needs about 40 minutes of one core, and the fuzzing 15. So the whole takes about as long as the
+The long run and the fuzzing need about 15 minutes of one core each. So the whole takes about as long as the
 long run if ``--only long`` is running beside ``--only fuzz reads kills command_kills``.
 """
 
@@ -63,6 +63,15 @@ class Part:
     values: Callable[[Json, str], Values]
     by_python: bool = False
 
+    @property
+    def folder(self) -> str:
+        """The folder of its script, relative to the repository."""
+        return (
+            str((HERE / self.script).resolve().relative_to(HERE.parents[1]))
+            if self.by_python
+            else "bench/harness"
+        )
+
     def command(self, side: str, python: str, output: Path) -> list[str]:
         """Return the command that measures an installation."""
         script, runs = str((HERE / self.script).resolve()), python if self.by_python else sys.executable
@@ -100,12 +109,12 @@ class Side:
     name: str
     python: str
     code: Code
-    scripts: str
     work: Path
 
     def record(self, part: Part) -> Json:
         """Return what decides whether a part is to be measured again."""
-        return {"code": self.code.state, "scripts": self.scripts, "options": list(part.options[self.name])}
+        scripts = code_of(HERE, (part.folder,)).state
+        return {"code": self.code.state, "scripts": scripts, "options": list(part.options[self.name])}
 
     def found(self, part: Part) -> Json | None:
         """Return the record of a part that was measured with this code; None if there is none."""
@@ -186,12 +195,8 @@ def page(found: Mapping[str, Values], whole: Json) -> str:
 
 def sides_of(given: Any) -> list[Side]:
     """Return this installation, and the one before if it is named."""
-    scripts = code_of(HERE, ("bench/harness", "tests/fuzz")).state
     pythons = {AFTER: sys.executable, **({BEFORE: given.before} if given.before else {})}
-    return [
-        Side(name, python, code_of(python), scripts, given.work.absolute())
-        for name, python in pythons.items()
-    ]
+    return [Side(name, python, code_of(python), given.work.absolute()) for name, python in pythons.items()]
 
 
 def main(arguments: Sequence[str] | None = None, run: Callable[..., Any] = subprocess.run) -> int:

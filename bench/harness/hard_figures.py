@@ -128,8 +128,8 @@ def long_values(content: Json, side: str) -> Values:  # noqa: ARG001
             round(max(one["bytes_a_case"] for one in each) / 1e3, 2), long_run.MAX_BYTES_A_CASE / 1e3
         ),
         "more open handles": Figure(more("handles"), 0),
-        "bytes more on the device": Figure(more("device_bytes"), 0),
-        "last cases over first, in time": Figure(round(long_run.slower(each), 2), long_run.MAX_SLOWER),
+        "bytes more on the device": Figure(more("device_bytes"), long_run.MAX_DEVICE_BYTES),
+        "last cases over first, in CPU time": Figure(round(long_run.slower(each), 2), long_run.MAX_SLOWER),
         "MB of the page": Figure(round(found["report"]["page_bytes"] / 1e6, 2)),
         "seconds to report it": Figure(round(found["report"]["seconds"], 1)),
         "seconds to open the page": Figure(

@@ -51,8 +51,8 @@ def test_processes(tmp_path):
     ("fault", "figure"),
     [
         ({"kept": 10_000}, "memory kept of a case"),
-        ({"leaked": 10}, "alive on the device"),
-        ({"slower": 0.005}, "time of a case"),
+        ({"leaked": 1000}, "alive on the device"),
+        ({"slower": 0.005}, "CPU time of a case"),
         ({}, None),
     ],
 )
