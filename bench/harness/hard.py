@@ -7,8 +7,8 @@ measured again only if the code, the scripts or the options have changed. So the
 also side by side with ``--only``; the table is of all parts that are there. Exits with 1 if a figure is not
 as wanted.
 
-The long run and the fuzzing need about 15 minutes of one core each. So the whole takes about as long as the
-long run if ``--only long`` is running beside ``--only fuzz reads kills command_kills``.
+The long run and the fuzzing need about 15 minutes of one core each: run ``--only long`` beside ``--only
+fuzz``, and the others, which are timed or killed, alone.
 """
 
 from __future__ import annotations
