@@ -201,6 +201,15 @@ def test_sweeps_of():
     }
 
 
+def test_key_that_no_argument_can_have():
+    def bench_it(train_benchmark, batch_size):
+        pass
+
+    pytest.mark.sweep(batch_size=[1], **{"a\nb": 1e308})(bench_it)
+    with pytest.raises(UsageError, match=r"^'a\\nb' cannot be the name of an argument; rename"):
+        sweeps_of(bench_it)
+
+
 def test_is_swept():
     """Only functions with a mark of their own are."""
 

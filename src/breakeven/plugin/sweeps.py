@@ -180,6 +180,9 @@ def _read_mark(mark: Mark) -> tuple[str | None, Sweep]:
         raise UsageError(
             f"sweep{mark.args!r}: the only positional argument is the sweep's name; write {EXAMPLE}"
         )
+    for key in mark.kwargs:
+        if not key.isidentifier():
+            raise UsageError(f"{key!r} cannot be the name of an argument; rename this sweep argument")
     if "batch_size" not in mark.kwargs:
         given = f" (it has {', '.join(mark.kwargs)})" if mark.kwargs else ""
         raise UsageError(f"the sweep has no batch_size{given}; write {EXAMPLE}")
