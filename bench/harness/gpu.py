@@ -32,7 +32,7 @@ from breakeven.measure.trainer import Trainer
 from breakeven.measure.warmup import min_warmup
 from breakeven.measure.workload import Workload, build, error_line, mlp
 from breakeven.phases import Phase
-from breakeven.plugin.session import sigterm_as_ctrl_c
+from breakeven.plugin.session import signals_as_ctrl_c
 from breakeven.stats.intervals import median_interval
 from compare import at_least_two, progress, shape
 
@@ -179,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log = progress(given.quiet)
     shapes, finished = given.shapes or SHAPES, 0
     try:
-        with sigterm_as_ctrl_c(), device.active():
+        with signals_as_ctrl_c(), device.active():
             device.initialize()
             for content in measured(device, shapes, given.repetitions, log):
                 whole = write(given.output / "gpu.json", content)

@@ -40,7 +40,7 @@ class _Answer(msgspec.Struct):
     """What is read of a node's answer, apart from the facts that only its machine class has."""
 
     machine: _MachineFacts
-    shell: _Shell
+    shell: _Shell = msgspec.field(default_factory=_Shell)
 
 
 @dataclass(frozen=True)
