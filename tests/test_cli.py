@@ -219,6 +219,13 @@ def test_error_is_one_line(text, capsys):
     assert shown.removesuffix("\n").isprintable()
 
 
+@pytest.mark.parametrize("option", ["--worth=--", "--price=--", "--baseline=--"])
+def test_no_value(option, run_json, capsys):
+    """argparse gives an option with this value an empty list."""
+    assert cli.main(["report", str(run_json), option]) == 2
+    assert capsys.readouterr().err.startswith(f"breakeven: error: {option!r}: '--' is not a value; see ")
+
+
 def test_error_with_a_path_is_one_line(tmp_path, capsys):
     (tmp_path / "a\nfile").touch()
     assert cli.main(["calibrate", "pytest {out}", "--output", str(tmp_path / "a\nfile" / "out")]) == 2

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import duckdb
@@ -15,6 +16,7 @@ import pytest
 from breakeven.case import CaseKey
 from breakeven.errors import RunFileError, StoreError
 from breakeven.history import store
+from breakeven.history.database import reason_of
 from breakeven.history.folder import Folder
 from breakeven.history.query import TrackOutcome, read_store
 from breakeven.runs.reader import read_run
@@ -275,6 +277,13 @@ def test_damaged_file(kept, how):
     assert remedy in line
     assert "\n" not in line
     assert read_store(kept).tracks[0].time_s.shape == (2,)
+
+
+def test_long_reason():
+    """DuckDB quotes the value, of any length; its reason is cut before its parts are looked for."""
+    began_s = time.process_time()
+    assert len(reason_of(duckdb.ConversionException("Type VARCHAR with value '" + "x" * 50_000))) <= 200
+    assert time.process_time() - began_s < 1
 
 
 def test_adding_over_damaged(tmp_path, kept):

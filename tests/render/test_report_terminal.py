@@ -79,6 +79,13 @@ def test_money(tmp_path):
     assert not [line for line in shown(unfit) if "without" in line]
 
 
+def test_a_price_of_one_side(tmp_path):
+    """A break-even in dollars needs both; its absence is a warning on the page."""
+    path = write(tmp_path / "run.json", affine_run(DEVICES, noise=0))
+    found = analyze(read([path]), money=Money((Price("cuda", 2.0),)))
+    assert not [line for line in shown(found) if "dollars" in line]
+
+
 def test_fits_a_screen(tmp_path):
     found = replace(report(tmp_path, affine_run(DEVICES)), chart=chart_of(*sixty()))
     assert len(shown(found)) < 50

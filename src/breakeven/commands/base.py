@@ -68,6 +68,8 @@ class Parser(argparse.ArgumentParser):
         """
         given = list(sys.argv[1:] if args is None else args)
         end = given.index("--") if self.rest and "--" in given else len(given)
+        if lost := [word for word in given[:end] if word.startswith("--") and word.endswith("=--")]:
+            self.error(f"{lost[0]!r}: '--' is not a value")  # argparse would give the option an empty list
         known, unknown = super().parse_known_args(given[:end], namespace)
         if self.rest:
             setattr(known, self.rest, given[end + 1 :])

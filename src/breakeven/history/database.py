@@ -44,6 +44,6 @@ def reason_of(error: Exception) -> str:
     """Return why the operating system or DuckDB failed, in one line without the name of a file."""
     if isinstance(error, OSError):
         return one_line(error.strerror or error, 200)
-    text = str(error).split("\n")[0].partition('","errno"')[0]
+    text = str(error)[:2000].split("\n")[0].partition('","errno"')[0]
     # DuckDB names the temporary file, which means nothing to the user; sometimes the message is JSON.
     return one_line(_FILE_NAME.sub("", text), 200)

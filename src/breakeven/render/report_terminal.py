@@ -67,8 +67,7 @@ def _counted(report: Report) -> str:
 
 def _asked(report: Report) -> Iterator[str]:
     """Yield the break-evens in dollars and at another threshold, where these were asked for."""
-    lines = [line for row in report.changes for line in (model.line for model in row.models)]
-    asked = {one.text(line) for one in (report.in_dollars, report.worth) if one for line in lines}
+    asked = {one.text(line) for one in (report.in_dollars, report.worth) if one for line in one.break_evens}
     for row in report.changes:
         if row.scenario in asked and report.answer.trust is not Trust.UNFIT:
             yield terminal_text(f"{fmt.capital(row.what)}: {row.changed} (without: {row.headline}).")
