@@ -164,10 +164,19 @@ TWO = "SELECT * FROM of_file UNION ALL SELECT * REPLACE ('b' AS digest) FROM of_
 TWICE = "SELECT * FROM of_file UNION ALL SELECT * FROM of_file"
 
 
+QUERIES = {
+    **{name: f"SELECT {columns} FROM of_file" for name, columns in FOREIGN.items()},
+    "a gap in the rows": GAP, "two runs": TWO, "a case twice": TWICE,
+}  # fmt: skip
+DAILY = ("a text as the date", "a list as the case", "a gap in the rounds", "a gap in the rows", "two runs")
+
+
 @pytest.mark.parametrize(
     "query",
-    [*(f"SELECT {columns} FROM of_file" for columns in FOREIGN.values()), GAP, TWO, TWICE],
-    ids=[*FOREIGN, "a gap in the rows", "two runs", "a case twice"],
+    [
+        pytest.param(query, id=name, marks=() if name in DAILY else pytest.mark.slow)
+        for name, query in QUERIES.items()
+    ],
 )
 def test_foreign_files_in_a_store(slower, query, capsys):
     """Such a file is named and set aside; the others are judged."""

@@ -200,6 +200,7 @@ def check_phases(bench, titles, head="", change=without_workers, phases=PHASES):
         assert {outcome for outcome, _ in skipped.values()} <= {"skipped"}
 
 
+@pytest.mark.slow
 def test_bench_files(bench):
     check_phases(bench, [title for title in PLAIN if title != "Inference"])
 

@@ -155,7 +155,7 @@ print(affinity() == before)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity on this system")
-@pytest.mark.parametrize("module", ["plugin.hooks", "commands.doctor"])
+@pytest.mark.parametrize("module", ["plugin.hooks", pytest.param("commands.doctor", marks=pytest.mark.slow)])
 def test_affinity_is_read_before_torch(module):
     environment = {**os.environ, "OMP_PROC_BIND": "close"}
     done = subprocess.run(

@@ -140,7 +140,14 @@ print(own == _TORCH_DEFAULT)
 """
 
 
-@pytest.mark.parametrize("variables", [{}, {"OMP_NUM_THREADS": "1"}, {"MKL_NUM_THREADS": "1"}])
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        pytest.param({"OMP_NUM_THREADS": "1"}, marks=pytest.mark.slow),
+        pytest.param({"MKL_NUM_THREADS": "1"}, marks=pytest.mark.slow),
+    ],
+)
 def test_threads_set_before_breakeven_is_loaded(variables):
     """Torch's own default is still known, on this machine and torch."""
     environment = {name: value for name, value in os.environ.items() if not name.endswith("NUM_THREADS")}

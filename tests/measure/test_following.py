@@ -167,6 +167,7 @@ def test_options_of_a_workload_are_in_effect_and_garbage_is_left(device):
     assert (is_multithreaded(), gc.isenabled()) == (True, True)
 
 
+@pytest.mark.slow
 def test_every_command_of_a_leader_is_known(device):
     """Whatever a runner lets rank 0 do of a phase, this rank does without an error."""
     for phase in PHASES:

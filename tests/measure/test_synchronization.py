@@ -214,6 +214,7 @@ devices.FAMILIES.insert(0, Family)
 """
 
 
+@pytest.mark.slow
 def test_pytest_benchmark_reads_the_device_time(pytester, monkeypatch):
     """The whole path: pytest-benchmark's own loop, on the simulated device's clock."""
     pytester.makepyfile(bench_simulated=BENCH_SIMULATED, simulation=SIMULATION)

@@ -361,13 +361,9 @@ def bench_waits(train_benchmark, batch_size):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "code"),
-    [
-        (signal.SIGKILL, -signal.SIGKILL),
-        pytest.param(signal.SIGINT, 2, marks=pytest.mark.slow),
-        pytest.param(signal.SIGTERM, 2, marks=pytest.mark.slow),
-    ],
+    ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 2), (signal.SIGTERM, 2)]
 )
 def test_stopped_and_resumed(project, number, code, capsys):
     """The worker ends with its coordinator; what had ended is recovered, and not measured again."""
