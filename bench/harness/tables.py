@@ -57,7 +57,10 @@ OTHERS = """\
 - `fleet.json`: what `breakeven fleet` takes beside its runs on three nodes of Ray, and what 1,000 simulated
   nodes of 400 cases take, made by `python bench/harness/fleet.py`.
 - `kills.json`: whether runs that are killed at random moments lose a finished case, made by
-  `python bench/harness/kills.py`."""
+  `python bench/harness/kills.py`.
+- `hard.json`, `hard.md`: hard use in figures, before (0.1.0) and after: fuzzed inputs, memory against size,
+  kills of the commands, and a run of 10,000 cases in five processes, made by
+  `python bench/harness/hard.py --before PYTHON`."""
 
 
 def tables(results: Sequence[Json]) -> str:
