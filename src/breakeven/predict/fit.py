@@ -28,7 +28,6 @@ from breakeven.predict.formula import (
     KERNEL_S,
     UNSEEN_FLOPS_PER_S,
     UNSEEN_LOG_SD,
-    Z90,
     predict_step,
     queued,
 )
@@ -155,7 +154,8 @@ class Fit:
         sides = (0.0, 1.0, -1.0)
         slower = np.array([1.0, *[-1.0] * (len(self._start) - 1)])
         found = [
-            least_squares(self._distances, self._start + side * slower, loss="soft_l1") for side in sides
+            least_squares(self._distances, self._start + side * slower, self._slopes, loss="soft_l1")
+            for side in sides
         ]
         best = min(found, key=lambda one: float(one.cost))
         variances = np.diag(np.linalg.inv(best.jac.T @ best.jac))
@@ -187,6 +187,10 @@ class Fit:
         apart = (np.log(self._work.step_s(logs)) - self._log_s) / NOISE_LOG_SD
         return np.concatenate([apart, (logs - self._start) / UNSEEN_LOG_SD])
 
+    def _slopes(self, logs: Array) -> Array:
+        of_start = np.eye(len(logs)) / UNSEEN_LOG_SD
+        return np.concatenate([self._work.log_slopes(logs) / NOISE_LOG_SD, of_start])
+
 
 class _WorkTable:
     """`formula`'s time of a step for many samples at once, from the logarithms of the rates."""
@@ -210,6 +214,14 @@ class _WorkTable:
         """Return the seconds of each step."""
         host_s, device_s, copy_s = self.parts_s(logs)
         return np.maximum(host_s, device_s) + copy_s
+
+    def log_slopes(self, logs: Array) -> Array:
+        """Return by how much the logarithm of each step changes with that of each rate."""
+        host_s, device_s, copy_s = self.parts_s(logs)
+        queues = host_s >= device_s
+        done_s = self._done * np.exp(-logs[1:-1])
+        slopes = np.column_stack([host_s * queues, -done_s * ~queues[:, None], -copy_s])
+        return np.asarray(slopes / self.step_s(logs)[:, None])
 
 
 def _device_of(runs: Sequence[Run], device: str | None) -> str:
@@ -287,6 +299,6 @@ def _raise_if_impossible(card: Card) -> None:
     for what, rate, most in rates:
         if rate > most:
             raise UsageError(
-                f"the fit has {rate:.2g} {what} per second, where any hardware has at most {most:g}: check the "
-                "runs' times and counts"
+                f"the fit has {rate:.2g} {what} per second, where any hardware has at most {most:g}: check "
+                "the runs' times and counts"
             )
