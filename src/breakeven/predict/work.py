@@ -1,4 +1,4 @@
-"""What one training step does: the operators it launches, its operations, and the bytes it moves and copies."""
+"""What one training step does: launched operators, operations, and the bytes that it moves and copies."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Work:
 
     `operators` are the kernel launches that the host queues. `flops` are floating point operations by the
     format that multiplies them (``float32``, ``tf32``, ``bfloat16``, ``float16``, ``float64``). `moved_bytes`
-    are those that its operators read and write in the accelerator's memory, `copied_bytes` those of its batch,
-    which come from the host.
+    are those that its operators read and write in the accelerator's memory, `copied_bytes` those of its
+    batch, which come from the host.
     """
 
     operators: float
