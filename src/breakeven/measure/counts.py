@@ -54,11 +54,12 @@ class StepCounts:
         """Return the counts of a phase; None where it does not train, or is not timed of this step."""
         if not phase.takes_steps or phase.needs_processes:
             return None
-        names = [*self.parts] if len(phase.parts) > 1 else [part for part in phase.parts if part in self.parts]
+        is_whole = len(phase.parts) > 1
+        names = [part for part in self.parts if is_whole or part in phase.parts]
         if not names:
             return None
         total = sum((self.parts[part] for part in names), Counts())
-        if names != [*self.parts] and phase is not Phase.STEP:
+        if not is_whole and phase is not Phase.STEP:
             total = total.times(1 / self.passes)
         return replace(total, operators=min(1.0, total.operators)) if self.is_captured else total
 
@@ -103,7 +104,7 @@ def counted_facts(counted: StepCounts, phase: Phase) -> dict[str, Any]:
     facts: dict[str, Any] = {"operators": round(counts.operators)}
     if counts.flops:
         facts["flops_by_format"] = {name: round(count) for name, count in sorted(counts.flops.items())}
-    if phase is not Phase.STEP:
+    if phase is not Phase.STEP:  # of which `flops.moved_bytes` knows what it moves at least
         facts["moved_bytes"] = round(counts.moved_bytes)
     return facts
 
@@ -119,9 +120,7 @@ def interpolated(known: Mapping[int, StepCounts], batch_size: int) -> StepCounts
 def _between(known: Mapping[int, StepCounts], small: int, large: int, size: int) -> StepCounts:
     part = (size - small) / (large - small)
     first, last = known[small], known[large]
-    parts = {
-        name: first.parts[name].times(1 - part) + last.parts[name].times(part) for name in first.parts
-    }
+    parts = {name: first.parts[name].times(1 - part) + last.parts[name].times(part) for name in first.parts}
     return replace(first, parts=parts)
 
 
@@ -154,7 +153,7 @@ def count_step(workload: Workload, clock: Clock = time.thread_time) -> StepCount
     """Return what a step of a workload does on an accelerator, or one line that states why it is unknown.
 
     Operators on lists count as their launches, and so do those of fused optimizers; a recurrent layer and
-    attention are fused; autocast's casts are operators. A step that is captured as a CUDA graph launches once.
+    attention are fused; autocast's casts are operators. A step captured as a CUDA graph launches once.
     """
     if workload.compile:
         return COMPILED
