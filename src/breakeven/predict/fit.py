@@ -42,12 +42,12 @@ START_LAUNCH_S, START_BYTES_PER_S, START_COPIED_BYTES_PER_S = 4e-5, 1.5e12, 1e10
 NOISE_LOG_SD = 0.2
 """By how much the logarithms of most measured steps differ from the formula; larger ones count less."""
 
-RUN_LOG_SD, RUN_WEIGHT = 0.25, 2
+RUN_LOG_SD, RUN_WEIGHT = 0.2, 2
 """How much a host's time for a launch differs from run to run, as a standard deviation of logarithms, before
 there are several runs; and the number of runs that this weighs as much as."""
 
 MIN_CELLS, MIN_MODELS = 8, 2
-MIN_BAND_LOG = math.log(1.2)
+MIN_BAND_LOG = math.log(1.4)
 """A band is at least this wide to each side."""
 
 LAUNCH_S = (1e-6, 500e-6)
@@ -154,7 +154,7 @@ class Fit:
         sides = (0.0, 1.0, -1.0)
         slower = np.array([1.0, *[-1.0] * (len(self._start) - 1)])
         found = [
-            least_squares(self._distances, self._start + side * slower, self._slopes, loss="soft_l1")
+            least_squares(self._distances, self._start + side * slower, self._slopes, loss="soft_l1", xtol=1e-6, ftol=1e-6)
             for side in sides
         ]
         best = min(found, key=lambda one: float(one.cost))
