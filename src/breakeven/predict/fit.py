@@ -28,7 +28,6 @@ from breakeven.predict.formula import (
     KERNEL_S,
     UNSEEN_FLOPS_PER_S,
     UNSEEN_LOG_SD,
-    Z90,
     predict_step,
     queued,
 )
