@@ -158,7 +158,10 @@ def test_recurrent_layers_are_fused(kind, gates, layers, both, packed):
     forward, backward = counted.parts["forward"], counted.parts["backward"]
     assert forward.flops == {"tf32": 2 * N * steps * weights}
     assert backward.flops == {"tf32": 2 * 2 * N * steps * weights}
-    assert RNN_LAUNCHES * layers * directions < forward.operators < RNN_LAUNCHES * layers * directions + 9
+    launched = RNN_LAUNCHES * layers * directions
+    assert launched < forward.operators < launched + 9
+    assert forward.kernels - forward.operators == layers * directions * steps
+    assert backward.kernels - backward.operators == launched + 2 * layers * directions * steps
 
 
 class Attends(nn.Module):
@@ -240,6 +243,7 @@ def test_captured_step_launches_once():
     assert (plain.operators, graph.operators) == (6, 1)
     assert plain.flops == graph.flops
     assert plain.moved_bytes == graph.moved_bytes
+    assert plain.kernels == graph.kernels == 6
 
 
 class Looks(nn.Linear):

@@ -86,7 +86,7 @@ class CountedModels:
         return counted[cell.batch_size]
 
     def facts(self, cell: Cell, phase: Phase, workload: Workload) -> dict[str, Any]:
-        """Return the facts of a case: ``operators``, ``flops_by_format``, and ``moved_bytes`` of its passes.
+        """Return the facts of a case: ``operators``, ``kernels``, ``flops_by_format`` and ``moved_bytes``.
 
         ``operators_unknown`` with the reason where they are; nothing for a phase that does not train.
         """
@@ -102,6 +102,8 @@ def counted_facts(counted: StepCounts, phase: Phase) -> dict[str, Any]:
     if counts is None:
         return {}
     facts: dict[str, Any] = {"operators": round(counts.operators)}
+    if counts.kernels != counts.operators:
+        facts["kernels"] = round(counts.kernels)
     if counts.flops:
         facts["flops_by_format"] = {name: round(count) for name, count in sorted(counts.flops.items())}
     if phase is not Phase.STEP:  # of which `flops.moved_bytes` knows what it moves at least
@@ -131,6 +133,7 @@ def _is_near(one: StepCounts, other: StepCounts) -> bool:
         for mine, theirs in pairs
         for first, second in [
             (mine.operators, theirs.operators),
+            (mine.kernels, theirs.kernels),
             (mine.moved_bytes, theirs.moved_bytes),
             *((mine.flops[name], count) for name, count in theirs.flops.items()),
         ]
@@ -198,9 +201,10 @@ def _count(workload: Workload, clock: Clock, where: torch.device) -> StepCounts:
                 parts[part] = parts.get(part, Counts()) + counts.times(1 / rounds)
         if all(are_fused) and "step" in parts:
             moved = sum(step_bytes(one) or 0 for one in optimizers)
-            parts["step"] = Counts(float(sum(map(fused_launches, optimizers))), moved_bytes=moved)
+            launched = float(sum(map(fused_launches, optimizers)))
+            parts["step"] = Counts(launched, launched, moved_bytes=moved)
         if workload.grad_scaler:
-            parts["step"] = parts["step"] + Counts(SCALER_OPERATORS)
+            parts["step"] = parts["step"] + Counts(SCALER_OPERATORS, SCALER_OPERATORS)
     return StepCounts(parts, trainer.parts.passes, workload.cuda_graph)
 
 

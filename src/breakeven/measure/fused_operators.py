@@ -66,11 +66,14 @@ def _recurrent(counter: OperatorCounter, name: str) -> Callable[..., Any]:
         products = 2 * rows * sum(one.numel() for one in weights if one.dim() == 2)
         between = rows * width * layers * inputs.element_size() * (2 + GATES[name])
         moved = _size([inputs, *weights]) + between
+        directions = layers * (2 if both else 1)
+        steps = rows / max(1, states[0].shape[-2] if states[0].dim() > 2 else 1)  # of a sequence, on average
 
         def charge(times: int) -> None:
             counter.add(
-                RNN_LAUNCHES * layers * (2 if both else 1), times * products, inputs, "cudnn", times * moved
-            )
+                RNN_LAUNCHES * directions, times * products, inputs, "cudnn", times * moved,
+                kernels=times * (RNN_LAUNCHES + steps) * directions,
+            )  # fmt: skip
 
         def make() -> tuple[Any, ...]:
             return (inputs.new_zeros((*inputs.shape[:-1], width)), *(one.clone() for one in states))

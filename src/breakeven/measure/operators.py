@@ -54,21 +54,28 @@ _FULL = {
 
 @dataclass
 class Counts:
-    """What a part of a step does: launched operators, operations by format, and bytes read and written."""
+    """What a part of a step does: launched operators, operations by format, and bytes read and written.
+
+    `kernels` are what the device runs one after another, several for an operator such as a recurrent layer's.
+    """
 
     operators: float = 0.0
+    kernels: float = 0.0
     flops: Counter[str] = field(default_factory=Counter)
     moved_bytes: float = 0.0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
-            self.operators + other.operators, self.flops + other.flops, self.moved_bytes + other.moved_bytes
+            self.operators + other.operators,
+            self.kernels + other.kernels,
+            self.flops + other.flops,
+            self.moved_bytes + other.moved_bytes,
         )
 
     def times(self, factor: float) -> Counts:
         """Return the counts, each multiplied."""
         flops = Counter({name: count * factor for name, count in self.flops.items()})
-        return Counts(self.operators * factor, flops, self.moved_bytes * factor)
+        return Counts(self.operators * factor, self.kernels * factor, flops, self.moved_bytes * factor)
 
 
 class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -107,9 +114,18 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         finally:
             self._is_paused = before
 
-    def add(self, operators: float, flops: float, like: torch.Tensor, kind: str, moved_bytes: float) -> None:
+    def add(
+        self,
+        launched: float,
+        flops: float,
+        like: torch.Tensor,
+        kind: str,
+        moved_bytes: float,
+        kernels: float | None = None,
+    ) -> None:
         """Add an operator's counts; its products are of the format in which `kind` multiplies `like`."""
-        self.counts.operators += operators
+        self.counts.operators += launched
+        self.counts.kernels += launched if kernels is None else kernels
         self.counts.moved_bytes += moved_bytes
         if flops:
             self.counts.flops[self._format(like.dtype, kind)] += round(flops)

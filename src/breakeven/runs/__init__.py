@@ -31,7 +31,8 @@ Of a training step: ``accumulate`` (its passes, each over a batch of ``batch_siz
 pass time the last one), ``batches`` and ``batch_shapes`` (how many batches, and shapes of them, the step
 takes in turn), each where above 1; ``batch_bytes`` (of the inputs and targets of a step); ``closure_calls``
 (how often the optimizer called its closure per step, on average); ``operators`` (the kernel launches of the
-phase on an accelerator, counted on whatever device was measured, of one process), ``flops_by_format`` (its
+phase on an accelerator, counted on whatever device was measured, of one process), ``kernels``
+(what the device runs one after another, where that differs), ``flops_by_format`` (its
 operations as ``{"float32", "tf32", "bfloat16", ...}``) and ``moved_bytes`` (of a phase with passes: what its
 operators read and write there), or ``operators_unknown`` (why they are). Of ``load`` and ``epoch``:
 ``loader_workers``, ``loader_batches`` (of a whole pass over the data, where known) and ``loader_start_s`` (to

@@ -68,6 +68,7 @@ class CaseFacts:
     parameters: float | None = None
     flops: float | None = None
     operators: float | None = None
+    kernels: float | None = None
     moved_bytes: float | None = None
     device_time_s: float | None = None
     steps: float | None = None
