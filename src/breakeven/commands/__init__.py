@@ -19,7 +19,19 @@ together, the machine is unfit, or (`compare`, `ab`) a verdict that ``--fail-on`
 breakeven itself, with a line that asks to report it; 130 interrupted; 141 nobody read the output.
 """
 
-from breakeven.commands import ab, calibrate, ci, compare, doctor, fleet, history, merge, recover, report
+from breakeven.commands import (
+    ab,
+    calibrate,
+    card,
+    ci,
+    compare,
+    doctor,
+    fleet,
+    history,
+    merge,
+    recover,
+    report,
+)
 from breakeven.commands.base import Command
 
 COMMANDS = (
@@ -28,6 +40,7 @@ COMMANDS = (
     Command("ab", "run two commands alternately on this machine, and compare their runs", ab),
     Command("calibrate", "run one command several times, and store the noise of this machine", calibrate),
     Command("history", "keep runs, find which commit changed what, and fail on regressions", history),
+    Command("card", "fit what predicts a machine with an accelerator to its run files", card),
     Command("merge", "join the run files of a sweep's shards into one", merge),
     Command("fleet", "measure a folder on every machine class of a Ray cluster", fleet),
     Command("recover", "make a run file of the journal of a run that died", recover),
