@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from breakeven.case import Axes, Cell, CaseKey
+from breakeven.case import Axes, CaseKey, Cell
 from breakeven.device_names import processes_of
 from breakeven.format import printable, without_commands
 from breakeven.plugin.selection import Selection

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from breakeven.case import Cell, Model
+from breakeven.case import Cell
 from breakeven.errors import UsageError
 from breakeven.experiment.count_request import CountRequest
 from breakeven.format import one_line
 from breakeven.grouping import grouped
+from breakeven.phases import Phase
 from breakeven.plugin.collection import cell_of, workload_of
-from breakeven.plugin.straight_lines import between, outline
 from breakeven.plugin.sweeps import is_swept, sweeps_of
 from breakeven.plugin.wanted import Wanted
 from breakeven.plugin.worker import RESELECTING, UNSET
+
+if TYPE_CHECKING:
+    from breakeven.measure.counts import CountedModels
 
 NOTHING_CALLED = "it never called train_benchmark(recipe); call it once"
 TWICE = "train_benchmark was called twice; call it once, and sweep or parametrize the differences"
@@ -35,8 +38,7 @@ class Counter:
         self._indices = {cell: index for index, cell in enumerate(request.cells())}
         self._wanted = Wanted(self._indices)
         self._cells: dict[pytest.Item, Cell] = {}
-        self._outlines: dict[Model, tuple[int, ...]] = {}
-        self._facts: dict[Cell, Mapping[str, Any]] = {}
+        self._models: CountedModels | None = None
         self._answered: set[Cell] = set()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -91,29 +93,10 @@ class Counter:
             self._answer(cell, self._wanted.why_not(cell))
         items[:] = [item for item, cell in found.items() if cell not in self._answered]
         result = yield
-        left = [(found[item].model, item) for item in items if item in found]
-        items.clear()
-        for model, of in grouped(left).items():
-            sizes = self._outlines[model] = outline([found[item].batch_size for item in of])
-            places = {size: place for place, size in enumerate(sizes)}
-            items += sorted(of, key=lambda item: places.get(found[item].batch_size, len(places)))
+        of_model = grouped((found[item].model, item) for item in items if item in found)
+        items[:] = [item for of in of_model.values() for item in _outline_first(of, found)]
         self._cells = found
         return result
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
-        """Leave out what is on the line of the model's other counts."""
-        cell = self._cells[pyfuncitem]
-        known = {
-            size: facts
-            for size in self._outlines[cell.model]
-            if (facts := self._facts.get(Cell(cell.workload, cell.axes, size))) is not None
-        }
-        facts = None if cell.batch_size in known else between(known, cell.batch_size)
-        if facts is None:
-            return None
-        self._answer(cell, facts)
-        return True
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Generator[None, None, None]:
@@ -137,24 +120,27 @@ class Counter:
                 self._answer(cell, reason_of(report.longrepr))
             elif report.when == "call":
                 self._answer(cell, NOTHING_CALLED)
+        if (benchmark := getattr(item, "funcargs", {}).get("benchmark")) is not None:
+            benchmark.skipped = True  # else pytest-benchmark warns that it was not used
         return report
 
     def count(self, item: pytest.Item, recipe: Callable[[], Any]) -> None:
         """Count a step of the workload that a recipe returns."""
-        from breakeven.measure.counts import facts_of
+        from breakeven.measure.counts import CountedModels
         from breakeven.measure.outcomes import reason_for
-        from breakeven.measure.workload import build
+        from breakeven.measure.workload import batch_facts, build
 
         cell = self._cells[item]
         if cell in self._answered:
             self._answer(cell, TWICE)
             return
+        self._models = self._models or CountedModels()
         try:
-            self._facts[cell] = facts_of(build(recipe))
+            workload = build(recipe)
+            facts = self._models.facts(cell, Phase.TRAIN, workload)
+            self._answer(cell, batch_facts(workload) | facts)
         except Exception as error:
             self._answer(cell, reason_for(error))
-        else:
-            self._answer(cell, self._facts[cell])
 
     def _cell(self, item: pytest.Item) -> Cell | None:
         """Return the wanted cell that an item is of."""
@@ -169,7 +155,9 @@ class Counter:
 
     def _answer(self, cell: Cell, answer: Mapping[str, Any] | str) -> None:
         self._answered.add(cell)
-        self._request.answer(self._indices[cell], one_line(answer, 400) if isinstance(answer, str) else answer)
+        self._request.answer(
+            self._indices[cell], one_line(answer, 400) if isinstance(answer, str) else answer
+        )
 
 
 class _Fixtures:
@@ -179,14 +167,25 @@ class _Fixtures:
         self._counter = counter
 
     @pytest.fixture
-    def train_benchmark(self, request: pytest.FixtureRequest, benchmark: Any) -> Callable[..., None]:
+    def train_benchmark(
+        self,
+        request: pytest.FixtureRequest,
+        benchmark: Any,  # noqa: ARG002 - requested so that --benchmark-only does not skip the function
+    ) -> Callable[..., None]:
         """Return a function that takes a recipe, and counts a step of its workload."""
-        benchmark.skipped = True  # else pytest-benchmark warns that it was not used
         return partial(self._counter.count, request.node)
 
 
 def _is_ours(item: Any) -> bool:
     return is_swept(item.function) and "train_benchmark" in item.fixturenames
+
+
+def _outline_first(items: list[pytest.Item], cells: Mapping[pytest.Item, Cell]) -> list[pytest.Item]:
+    """Return the items of one model: the two smallest and the largest, which show whether its counts are on a
+    line, and then the others.
+    """
+    ordered = sorted(items, key=lambda item: cells[item].batch_size)
+    return [*ordered[:2], *ordered[:1:-1]]
 
 
 def _last_error(report: pytest.CollectReport) -> str:

@@ -94,7 +94,8 @@ def _value(name: str, wanted: Any, known: Mapping[str, Any]) -> Any:
         return known[label]
     if all(value is None or type(value) in (bool, int, float, str) for value in known.values()):
         return wanted
-    raise UsageError(f"{one_line(label, 80)} of the run is not in its sweeps ({joined(list(known), 6)})")
+    listed = joined([str(axis_value(value)) for value in known.values()], 6)
+    raise UsageError(one_line(f"no sweep has the run's {label}, but {listed}", 300))
 
 
 def _names(axes: tuple[str, ...]) -> str:
