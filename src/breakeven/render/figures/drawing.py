@@ -66,15 +66,20 @@ class Drawing(Generic[Data]):
         return self.text(report, data) if data else ""
 
 
-def empty_figure(report: Report, width: float, height: float) -> Figure:
-    """Return a figure of this size in points, with a watermark if its numbers are not to be used."""
+def watermark(report: Report) -> str:
+    """Return the watermark of a report whose numbers are not to be used, empty where they are."""
+    if report.forced:
+        return FORCED
+    return UNFIT if report.answer.trust is Trust.UNFIT else ""
+
+
+def empty_figure(mark: str, width: float, height: float) -> Figure:
+    """Return a figure of this size in points, with a watermark, which may be empty."""
     figure = Figure(figsize=(width / _POINTS, height / _POINTS))
     FigureCanvasAgg(figure)
     figure.patch.set_gid(PAPER_ID)
-    if report.forced:
-        _watermark(figure, FORCED)
-    elif report.answer.trust is Trust.UNFIT:
-        _watermark(figure, UNFIT)
+    if mark:
+        _watermark(figure, mark)
     return figure
 
 
