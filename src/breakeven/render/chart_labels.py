@@ -23,8 +23,9 @@ def baseline_name(chart: Chart) -> str:
 
 def wins_from(chart: Chart) -> str:
     """Return the heading over the break-evens, without the word "batch"."""
-    words = "predicted to win from" if chart.is_predicted else "wins from"
-    return f"{chart.candidates[0].name} {words}" if len(chart.candidates) == 1 else words
+    if chart.is_predicted:
+        return "predicted win from"
+    return f"{chart.candidates[0].name} wins from" if len(chart.candidates) == 1 else "wins from"
 
 
 def best_heading(chart: Chart) -> str:
@@ -50,7 +51,7 @@ def legend(chart: Chart) -> dict[Stretch, str]:
         Stretch.BASELINE: faster(chart, baseline_name(chart)),
         Stretch.CANDIDATE: faster(chart, candidate_name(chart)),
         Stretch.UNDECIDED: "undecided or the same",
-        Stretch.UNTIMED: "not timed",
+        Stretch.UNTIMED: "not predicted" if chart.is_predicted else "not timed",
     }
     present = {segment.stretch for track in chart.tracks for segment in track.segments}
     if Stretch.SAME in present:
