@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import partial
 
@@ -48,7 +47,7 @@ def chart(found: Predictions) -> Chart:
                 name=names[line.machine] if len(devices) > 1 else "",
                 wins_from=line.describe_briefly(),
                 best=_best(line),
-                notes=tuple(_notes(line)),
+                notes=(),
             ),
         )
         for line in found.break_evens
@@ -66,7 +65,7 @@ def _segments(line: PredictedBreakEven) -> Iterator[Segment]:
 def _edge(
     line: PredictedBreakEven, batch: int, stretch: Stretch, next_batch: int, next_stretch: Stretch
 ) -> tuple[float, float]:
-    """Return where a stretch ends and the next begins: at the ends of the range, if these are between them."""
+    """Return where a stretch ends and the next begins: at the ends of the range that are between them."""
     low, high = (
         end if end is not None and batch <= end <= next_batch else midway(batch, next_batch)
         for end in (line.low, line.high)
@@ -78,12 +77,6 @@ def _edge(
 
 
 def _best(line: PredictedBreakEven) -> str:
-    """Return the largest speedup with its band, of the cells in which the machine is faster if there are."""
+    """Return the band of the largest speedup, of the cells in which the machine is faster if it is in any."""
     best = max(line.cells, key=lambda one: (one.verdict is DeviceVerdict.FASTER, one.speedup))
-    ratio = fmt.ratio_with_interval(best.speedup, best.low, best.high)
-    return f"{ratio} at {fmt.batch_size(best.batch_size)}"
-
-
-def _notes(line: PredictedBreakEven) -> Iterator[str]:
-    """Yield why bands are wider than usual, once."""
-    yield from dict.fromkeys(reason for one in line.cells for reason in one.widened)
+    return f"{fmt.ratio_band(best.low, best.high)} at {fmt.batch_size(best.batch_size)}"

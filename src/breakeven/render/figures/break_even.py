@@ -17,7 +17,7 @@ from breakeven.phases import HEADLINE
 from breakeven.render.break_even_text import MAX_ROWS
 from breakeven.render.chart_labels import baseline_name, candidate_name, wins_from
 from breakeven.render.figures.chart_rows import Heading, draw_narrow, draw_wide
-from breakeven.render.figures.drawing import Drawing, and_list, machine_text, watermark
+from breakeven.render.figures.drawing import SUMMARY, Drawing, and_list, machine_text, watermark
 from breakeven.report.chart import Chart, Track
 from breakeven.report.report import Report
 from breakeven.report.text import phase_name
@@ -79,6 +79,7 @@ def heading(report: Report, chart: Chart) -> Heading:
         f"From which batch size {candidate} is faster than {baseline}",
         f"{phase}, 95% interval {report.interval_scope(report.headline)}; {_machines(report, chart)}",
         watermark(report),
+        SUMMARY,
     )
 
 

@@ -26,11 +26,12 @@ _MAX_SHORT = 12
 
 @dataclass(frozen=True)
 class Heading:
-    """What is above the rows of a chart: its title, and what it is about; `watermark` may be empty."""
+    """What is above the rows of a chart, its watermark if any, and the file with rows that are not drawn."""
 
     title: str
     about: str
-    watermark: str = ""
+    watermark: str
+    file: str
 
 
 def draw_wide(heading: Heading, chart: Chart) -> Figure:
@@ -79,7 +80,7 @@ def draw_wide(heading: Heading, chart: Chart) -> Figure:
         y += 6
     tracks.draw_grid(top, y)
     pen.y = tracks.draw_axis(y)
-    for line in missing_note(chart.omitted):
+    for line in missing_note(chart.omitted, file=heading.file):
         pen.y += 14
         pen.text(EDGE, pen.y, line, muted=True)
     return pen.figure(heading.watermark)

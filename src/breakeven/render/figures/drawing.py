@@ -16,6 +16,9 @@ from breakeven.render.figures.style import PAPER_ID, PRINT_DPI, SMALL, drawing
 from breakeven.report.answer import Trust
 from breakeven.report.report import Report
 
+SUMMARY = "summary.csv"
+"""The file with every case of a report."""
+
 FORCED, UNFIT = "not comparable (forced)", "not to be trusted"
 """Watermarks."""
 
@@ -108,10 +111,10 @@ def and_list(parts: Sequence[str], limit: int = 4) -> str:
     return fmt.joined([fmt.one_line(part, 300) for part in parts], limit, "; ")
 
 
-def missing_note(missing: int, noun: str = "model") -> list[str]:
+def missing_note(missing: int, noun: str = "model", file: str = SUMMARY) -> list[str]:
     """Return a note on how many more are in the table, if there are any."""
     are = "is" if missing == 1 else "are"
-    return [f"{fmt.plural(missing, f'more {noun}')} {are} in the table (summary.csv)."] if missing else []
+    return [f"{fmt.plural(missing, f'more {noun}')} {are} in the table ({file})."] if missing else []
 
 
 def _watermark(figure: Figure, text: str) -> None:

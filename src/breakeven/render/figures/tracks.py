@@ -91,7 +91,8 @@ class Tracks:
 def _look(chart: Chart, color: str) -> Mapping[str, Any]:
     """Return the style of a stretch: filled, or outlined where it is predicted."""
     if chart.is_predicted:
-        return {"facecolor": "none", "edgecolor": color, "linewidth": _OUTLINE}
+        line = _GRAY if color == GRID else color  # a pale line is too thin
+        return {"facecolor": "none", "edgecolor": line, "linewidth": _OUTLINE}
     return {"facecolor": color, "edgecolor": "none"}
 
 
