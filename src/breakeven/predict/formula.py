@@ -120,8 +120,8 @@ class _Rates:
 
 
 def queued(work: Work) -> float:
-    """Return the operators' worth of the host's time in a step."""
-    return work.operators + (BACKWARD_OPERATORS if work.operators > 1 else 0)
+    """Return how many operators' time the host takes for a step, at least one."""
+    return work.operators + BACKWARD_OPERATORS if work.operators > 1 else 1.0
 
 
 def kernels_s(work: Work) -> float:
