@@ -28,12 +28,12 @@ def work(kind, width, batch_size):
     )
 
 
-def benchmarks(noise=0.0, slower=1.0, kinds=tuple(KINDS), seed=0, device="cuda", **facts):
-    """The training steps of a run, whose host is `slower` than the true card's."""
+def benchmarks(noise=0.0, slower=1.0, seed=0, device="cuda", of=TRUE):
+    """The training steps of a run, whose host is `slower` than the card's."""
     rng = np.random.default_rng(seed)
-    of_run = replace(TRUE, launch_s=TRUE.launch_s * slower)
+    of_run = replace(of, launch_s=of.launch_s * slower)
     found = []
-    for kind in kinds:
+    for kind in KINDS:
         for width in (64, 1024):
             for batch_size in (1, 64, 4096):
                 done = work(kind, width, batch_size)
@@ -45,9 +45,7 @@ def benchmarks(noise=0.0, slower=1.0, kinds=tuple(KINDS), seed=0, device="cuda",
                     "batch_bytes": done.copied_bytes,
                 }
                 found.append(
-                    benchmark(
-                        [seconds] * 3, kind, "train", device, batch_size, {"width": width}, **counted | facts
-                    )
+                    benchmark([seconds] * 3, kind, "train", device, batch_size, {"width": width}, **counted)
                 )
     return found
 
@@ -78,6 +76,16 @@ def test_the_rates_are_found(fitted):
     assert (found.cells, found.models, found.runs, found.processes) == (18, 6, 1, 1)
     assert found.batch_sizes == (1, 4096)
     assert found.low_log == -found.high_log == -MIN_BAND_LOG
+
+
+@pytest.mark.parametrize("speed", [0.02, 10])
+def test_the_rates_of_slow_and_fast_accelerators_are_found(fitted, speed):
+    """The fit starts from a data center's rates; a laptop's are 50 times smaller."""
+    rates = {"flops_per_s": {"float32": 4e13 * speed}, "bytes_per_s": 2e12 * speed}
+    found = fitted(benchmarks(of=replace(TRUE, **rates)))
+    assert found.launch_s == pytest.approx(TRUE.launch_s, rel=0.03)
+    assert found.flops_per_s["float32"] == pytest.approx(4e13 * speed, rel=0.3)
+    assert found.copied_bytes_per_s == pytest.approx(TRUE.copied_bytes_per_s, rel=0.2)
 
 
 def test_a_few_wild_steps_do_not_move_the_rates(fitted):
@@ -125,6 +133,26 @@ def test_several_runs_show_their_spread(fitted, slower, sd):
     assert found.runs == 2
 
 
+def test_the_spread_is_the_hosts(fitted):
+    """Steps that wait for the device do not count, though they are most of the second run, and slower."""
+    slow = benchmarks(
+        of=replace(TRUE, flops_per_s={"float32": 2e13}, bytes_per_s=1e12, copied_bytes_per_s=5e9)
+    )
+    large = [one for one in slow if one["extra_info"]["batch_size"] == 4096]
+    wide = [one for one in large if one["extra_info"]["axes"]["width"] == 1024]
+    assert fitted(benchmarks(), [slow[0], *wide]).process_log_sd == pytest.approx(
+        math.sqrt(0.08 / 3), rel=0.05
+    )
+
+
+def test_processes_are_counted(tmp_path):
+    content = run(benchmarks())
+    content["breakeven"] = {"schema": 1, "outcomes": [], "processes": [{}, {}, {}], "complete": True}
+    read = read_run(write(tmp_path / "r.json", content))
+    counts = {case.key.cell: case.facts for case in read.cases.values()}
+    assert fit_card([read, read], counts, "box").processes == 6
+
+
 def samples(*cells):
     return [Sample(Cell(*cell), Work(1, 1, {}, 1, 1), 1.0) for cell in cells]
 
@@ -149,6 +177,7 @@ def test_only_counted_training_steps_of_the_device_are_used(tmp_path):
         benchmark([1.0], phase="forward", device="cuda", operators=5, moved_bytes=1, batch_bytes=1),
         benchmark([1.0], device="cpu", operators=5, moved_bytes=1, batch_bytes=1),
         benchmark([1.0], device="cuda", batch_size=2, operators_unknown="a compiled model"),
+        benchmark([0.0], device="cuda", batch_size=3, operators=5, moved_bytes=1, batch_bytes=1),
         benchmark([2.0], device="cuda", operators=5, moved_bytes=1, batch_bytes=1),
     ]
     read = read_run(write(tmp_path / "r.json", run(others)))

@@ -76,6 +76,7 @@ def test_another_run_widens_what_the_host_takes():
     card = replace(CARD, process_log_sd=0.2)
     of_one = math.hypot(0.4, Z90 * 0.2 * math.sqrt(2))
     assert band(predict_step(card, SMALL, 64))[1] == pytest.approx(of_one)
+    assert predict_step(card, SMALL, 64).widened == ()
     of_four = math.hypot(0.4, Z90 * 0.2 * math.sqrt(1.25))
     assert band(predict_step(replace(card, runs=4), SMALL, 64))[1] == pytest.approx(of_four)
     assert band(predict_step(card, LARGE, 64)) == pytest.approx((0.3, 0.4))
@@ -99,6 +100,23 @@ def test_an_uncertain_rate_widens_what_depends_on_it(rate, work, name):
     assert band(step) == pytest.approx((math.hypot(0.3, Z90), math.hypot(0.4, Z90)), rel=1e-3)
     assert step.widened == (f"the card knows its {name} only within 5.2x",)
     assert predict_step(card, SMALL, 64) == predict_step(CARD, SMALL, 64)
+
+
+def test_a_faster_device_still_waits_for_the_host():
+    """The band reaches down to the host's time only, however fast the arithmetic may be."""
+    card = replace(CARD, low_log=0.0, log_sds=CARD.log_sds | {"float32": 3.0})
+    step = predict_step(card, LARGE, 64)
+    host_s = (20 + BACKWARD_OPERATORS) * 4e-5
+    assert step.low_s == pytest.approx(20 * KERNEL_S + 1e10 / 2e12, rel=0.1)
+    assert predict_step(card, replace(LARGE, moved_bytes=0), 64).low_s == pytest.approx(host_s)
+
+
+@pytest.mark.parametrize(("sd", "phrases"), [(0.1, 0), (0.2, 1)])
+def test_what_hardly_widens_the_band_is_not_named(sd, phrases):
+    """From 1.49x to 1.54x, and to 1.68x."""
+    card = replace(CARD, log_sds=CARD.log_sds | {"float32": sd})
+    work = replace(LARGE, moved_bytes=0, kernels=0)
+    assert len(predict_step(card, work, 64).widened) == phrases
 
 
 def test_an_unseen_format_is_known_within_12_times():
