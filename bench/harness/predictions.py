@@ -164,9 +164,9 @@ def all_figures(measured: Measured) -> dict[str, Json]:
 
 ALTERNATIVES: dict[str, list[tuple[Any, str, Any]]] = {
     "the formula": [],
-    "without the hand-over of the backward pass": [(formula, "BACKWARD_OPERATORS", 0)],
-    "a hand-over of 8 operators": [(formula, "BACKWARD_OPERATORS", 8)],
-    "a hand-over of 16 operators": [(formula, "BACKWARD_OPERATORS", 16)],
+    "without the handoff of the backward pass": [(formula, "BACKWARD_OPERATORS", 0)],
+    "a handoff of 8 operators": [(formula, "BACKWARD_OPERATORS", 8)],
+    "a handoff of 16 operators": [(formula, "BACKWARD_OPERATORS", 16)],
     "without a shortest kernel": [(formula, "KERNEL_S", 0.0)],
     "a shortest kernel of 10 us": [(formula, "KERNEL_S", 1e-5)],
     "without a spread from run to run": [(fit, "RUN_LOG_SD", 0.0)],
