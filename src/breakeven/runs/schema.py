@@ -67,6 +67,7 @@ class CaseFacts:
     parameters: float | None = None
     flops: float | None = None
     moved_bytes: float | None = None
+    operators: float | None = None
     device_time_s: float | None = None
     steps: float | None = None
     enqueue_s: float | None = None
