@@ -14,11 +14,12 @@ class Card:
 
     Base units. `launch_s` is the host's time for each operator, `flops_per_s` the arithmetic rate of each
     format, `bytes_per_s` the memory's, `copied_bytes_per_s` that of copies from the host. `process_log_sd` is
-    by how much the host's time differs from process to process, as a standard deviation of logarithms;
-    `low_log` and `high_log` are the ends of the 90% band of the logarithm of measured over predicted steps of
-    models that were left out of the fit. `batch_sizes` are the smallest and largest that were seen.
-    `log_sds` has the standard deviation of the logarithm of each rate (``launches``, ``arithmetic``,
-    ``memory``, ``copy``). `machine` has the facts of its class, the host's among them.
+    by how much the host's time differs from run to run, in other processes, as a standard deviation of
+    logarithms; `low_log` and `high_log` are the ends of the 90% band of the logarithm of measured over
+    predicted steps of models that were left out of the fit, of the same runs. `batch_sizes` are the smallest
+    and largest that were seen. `log_sds` has the standard deviation of the logarithm of each rate
+    (``launches``, ``memory``, ``copy``, and each format's name). `machine` has the facts of its class, the
+    host's among them.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Card:
     log_sds: Mapping[str, float]
     cells: int
     models: int
+    runs: int
     processes: int
     batch_sizes: tuple[int, int]
 
