@@ -17,12 +17,18 @@ from breakeven.measure.counts import count_step
 from breakeven.measure.workload import Workload, batch_facts, mlp
 from breakeven.phases import Phase
 from breakeven.predict.cards import Card
-from breakeven.predict.formula import predict_step
+from breakeven.predict.formula import Step, predict_step
 from breakeven.predict.numbers import Number, slowed
 from breakeven.predict.work import Work
 
 MIN_SHARE = 0.75
 """The share of its step that a probe's number decides, at least."""
+
+MAX_LAUNCH_SLOWDOWN = 4
+"""So much slower may a host's launches be until they decide the step of another probe."""
+
+MIN_SLOWDOWN = 0.01
+"""A number is at most 100 times faster: a smaller ratio is that of a step that the card predicts wrongly."""
 
 USES = 4
 """How often a probe repeats its product, or its elementwise operation, in one step."""
@@ -49,44 +55,55 @@ class Probe:
 
 @dataclass(frozen=True)
 class SizedProbe:
-    """A probe of a size: its predicted step, and the part of it that its number decides, in seconds."""
+    """A probe of a size, with its predicted step, and the seconds of it that its number decides."""
 
     probe: Probe
     size: int
-    predicted_s: float
+    step: Step
     part_s: float
 
-    def slowdown(self, measured_s: float) -> float:
-        """Return by how much the number is slower than the card's; below 1 it is faster."""
-        rest_s = self.predicted_s - self.part_s
-        return max(measured_s - rest_s, self.part_s / 100) / self.part_s
+    def slowdown(self, step_s: float) -> float:
+        """Return by how much the number is slower than the card's if a step takes this; below 1 faster."""
+        rest_s = self.step.seconds - self.part_s
+        return max((step_s - rest_s) / self.part_s, MIN_SLOWDOWN)
 
 
 def sized(probe: Probe, card: Card, count: Callable[[Workload], Work | str]) -> SizedProbe | str:
-    """Return the probe at the smallest size that suits a card, or one line that states why none does."""
+    """Return the probe at the smallest size that suits a card, or one line that states why none does.
+
+    Launches may be slower than the card's without making another probe's step longer.
+    """
+    slow_host = card
+    if probe.number is not Number.LAUNCHES:
+        slow_host = slowed(card, Number.LAUNCHES, MAX_LAUNCH_SLOWDOWN)
     for size in probe.sizes:
         work = count(probe.recipe(size))
         if isinstance(work, str):
             return work
-        batch_size = card.batch_sizes[0]
-        predicted_s = predict_step(card, work, batch_size).seconds
-        slower = slowed(card, probe.number, 2.0, probe.format)
-        part_s = predict_step(slower, work, batch_size).seconds - predicted_s
-        if part_s >= MIN_SHARE * predicted_s:
-            return SizedProbe(probe, size, predicted_s, part_s)
-    return f"no probe step depends on {probe.number} enough by this card, up to size {probe.sizes[-1]:,}"
+        step, part_s = _predicted(probe, slow_host, work)
+        if part_s >= MIN_SHARE * step.seconds:
+            return SizedProbe(probe, size, *_predicted(probe, card, work))
+    return f"by this card no probe step depends on it enough, up to size {probe.sizes[-1]:,}"
 
 
-def work_of(workload: Workload) -> Work | str:
+def _predicted(probe: Probe, card: Card, work: Work) -> tuple[Step, float]:
+    """Return the predicted step, and the seconds of it that the probe's number decides."""
+    batch_size = card.batch_sizes[0]  # a probe's step has none
+    step = predict_step(card, work, batch_size)
+    slower = predict_step(slowed(card, probe.number, 2.0, probe.format), work, batch_size)
+    return step, slower.seconds - step.seconds
+
+
+def count_work(workload: Workload) -> Work | str:
     """Return what a training step of a workload does, or one line that states why it is unknown."""
     counted = count_step(workload)
     if isinstance(counted, str):
         return counted
-    counts = counted.of(Phase.TRAIN.parts)
+    counts = counted.of(Phase.TRAIN)
     if counts is None:
-        return "the step has other parts than a probe's"
+        return "its step is not one of training"
     copied_bytes = batch_facts(workload).get("batch_bytes", 0)
-    return Work(counts.operators, counts.flops, counts.moved_bytes, copied_bytes)
+    return Work(counts.operators, counts.operators, counts.flops, counts.moved_bytes, copied_bytes)
 
 
 class _Products(nn.Module):
@@ -163,8 +180,8 @@ def _copied(rows: int) -> Workload:
     return _trained(_Mean(), _random(rows, COLUMNS))
 
 
-_SIDES = (1024, 2048, 4096, 8192)
-_ROWS = (1024, 4096, 16_384, 65_536)
+_SIDES = (1024, 2048, 4096, 8192, 16_384)
+_ROWS = (1024, 4096, 16_384, 65_536, 131_072, 262_144)
 
 PROBES = (
     Probe(Number.LAUNCHES, (64,), partial(mlp, 16)),

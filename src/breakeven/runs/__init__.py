@@ -27,13 +27,6 @@ many steps with one synchronization, and ``data`` the time of one step of it; wi
 version 1, which synchronized after every step. On an accelerator the two are never compared or pooled.
 ``infer``, ``load`` and ``epoch`` have the time of one batch, and ``steps`` batches in a round.
 
-Of a phase with a pass, for one step of it on an accelerator, also where a CPU was timed: ``operators``
-(kernel launches), ``flops`` and ``flops_by_format`` (operations of matrix products and convolutions, together
-and by the format that multiplies: ``float32``, ``tf32``, ``bfloat16``, ``float16`` or ``float64``) and
-``moved_bytes`` (what the operators read and write; of ``transfer`` and ``step`` the bytes that they must
-move); or ``operators_unknown``, why they could not be counted. `breakeven.predict` needs them, and `compare`
-shows where they changed.
-
 Of a training step: ``accumulate`` (its passes, each over a batch of ``batch_size`` samples; the phases of a
 pass time the last one), ``batches`` and ``batch_shapes`` (how many batches, and shapes of them, the step
 takes in turn), each where above 1; ``batch_bytes`` (of the inputs and targets of a step); ``closure_calls``

@@ -1,0 +1,120 @@
+"""A machine compared with a card, as rich renderables and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from breakeven import format as fmt
+from breakeven.case import SCHEMA
+from breakeven.doctor.against import Against, Compared, Place
+from breakeven.predict.numbers import Number
+from breakeven.render.escaping import terminal_text
+from breakeven.render.json_output import Amount, Count, JsonOutput, Name, Ratio, Version, json_text
+
+STYLES = {Place.SLOWER: "bold red", Place.FASTER: "yellow", Place.INSIDE: "green", Place.UNKNOWN: "dim"}
+LABELS = {
+    Place.SLOWER: "SLOWER",
+    Place.FASTER: "faster",
+    Place.INSIDE: "inside",
+    Place.UNKNOWN: "not measured",
+}
+
+
+class NumberJson(JsonOutput):
+    """A number of this machine compared with the card's.
+
+    `slowdown` is by how much this machine is slower, below 1 faster, and `low` and `high` the ends of the
+    card's 90% interval of it; null where it was not measured, as `why` explains. `slowdowns` are those of
+    each process. `format` is that of the arithmetic, else empty.
+    """
+
+    number: Number
+    format: str
+    place: Place
+    slowdown: Ratio | None
+    low: Ratio | None
+    high: Ratio | None
+    slowdowns: list[Ratio]
+    measured: str
+    expected: str
+    why: str
+    remedy: str
+
+
+class AgainstJson(JsonOutput):
+    """What `breakeven doctor --against CARD --format json` prints.
+
+    `inside` is whether no number is slower than its interval; null where none was measured.
+    """
+
+    schema: Version
+    card: Name
+    hardware: str
+    inside: bool | None
+    summary: Name
+    processes: Count
+    seconds: Amount
+    numbers: Annotated[list[NumberJson], Meta(min_length=1)]
+    warnings: list[str]
+
+
+def against_json(found: Against) -> str:
+    """Return the comparison as JSON."""
+    numbers = [
+        NumberJson.of(
+            one,
+            one.probe,
+            slowdowns=list(one.slowdowns),
+            measured=one.value(one.slowdown),
+            expected=one.value(),
+        )
+        for one in found.numbers
+    ]
+    return json_text(
+        AgainstJson.of(
+            found,
+            schema=SCHEMA,
+            card=found.card.name,
+            hardware=found.card.hardware,
+            numbers=numbers,
+            warnings=list(found.warnings),
+        )
+    )
+
+
+def against_renderables(found: Against) -> Iterator[RenderableType]:
+    """Yield a table of the numbers, the remedies of those outside, the warnings, and the answer."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("number", "here", "predicted by the card", "90% interval", "difference", ""):
+        table.add_column(title, justify="left" if title in ("number", "") else "right")
+    for one in found.numbers:
+        table.add_row(*(Text(terminal_text(cell)) for cell in _row(one)), _label(one))
+    yield table
+    for one in found.numbers:
+        if one.why:
+            yield Text(terminal_text(f"{one.probe.name} not measured: {one.why}"))
+        if one.remedy:
+            yield Text(terminal_text(f"{one.probe.name} {one.text} than this class: {one.remedy}"))
+    for warning in found.warnings:
+        yield Text(terminal_text(f"warning: {warning}"), style="yellow")
+    yield Text(terminal_text(f"{fmt.plural(found.processes, 'process')}, {fmt.duration(found.seconds)}"))
+    yield Text()
+    yield Text(terminal_text(found.summary), style="bold")
+
+
+def _row(one: Compared) -> tuple[str, ...]:
+    ends = [one.value(end) for end in (one.low, one.high) if end is not None]
+    interval = " to ".join(ends if one.probe.number is Number.LAUNCHES else reversed(ends))
+    difference = "" if one.slowdown is None else one.text
+    return one.probe.name, one.value(one.slowdown), one.value(), interval, difference
+
+
+def _label(one: Compared) -> Text:
+    return Text(LABELS[one.place], style=STYLES[one.place])
