@@ -350,19 +350,25 @@ def counts(monkeypatch):
     return counted
 
 
+# The layer, the loss, and the operator that advances the simulated clock; the step updates a list at once.
+FORWARD = {"operators": 3, "moved_bytes": 44}
+BACKWARD = {"operators": 4, "moved_bytes": 52}
+TRAIN = {"operators": 3 + 4 + 1, "moved_bytes": 44 + 52 + 3 * 12}
+
+
 def test_facts_of_every_phase():
     device = SimulatedDevice(SimulatedClock())
     runner = Runner(Budget(max_time_s=1e5), device.clock)
     facts = {phase: facts_of(simulated_workload(device), phase, device, runner) for phase in PHASES}
-    kept = ("flops", "flops_unknown", "moved_bytes")
+    kept = ("flops", "flops_unknown", "moved_bytes", "operators")
     work = {phase: {key: facts[phase][key] for key in kept if key in facts[phase]} for phase in PHASES}
     assert work == {
         "transfer": {"moved_bytes": (2 + 1) * 4},  # inputs and targets, in float32
-        "forward": {"flops": 2 * 2},
-        "backward": {"flops": 2 * 2},
-        "step": {"moved_bytes": 3 * (2 + 1) * 4},  # weights and bias of Linear(2, 1)
-        "train": {"flops": 2 * (2 * 2)},
-        "train_sync": {"flops": 2 * (2 * 2)},
+        "forward": {"flops": 2 * 2, **FORWARD},
+        "backward": {"flops": 2 * 2, **BACKWARD},
+        "step": {"moved_bytes": 3 * (2 + 1) * 4, "operators": 1},  # weights and bias of Linear(2, 1)
+        "train": {"flops": 2 * (2 * 2), **TRAIN},
+        "train_sync": {"flops": 2 * (2 * 2), **TRAIN},
         "train_no_sync": {"flops": 2 * (2 * 2)},
         "infer": {"flops": 2 * 2},
     }

@@ -54,11 +54,12 @@ class StepCounts:
         """Return the counts of a phase; None where it does not train, or is not timed of this step."""
         if not phase.takes_steps or phase.needs_processes:
             return None
-        names = [*self.parts] if len(phase.parts) > 1 else [part for part in phase.parts if part in self.parts]
+        is_whole = len(phase.parts) > 1
+        names = [part for part in self.parts if is_whole or part in phase.parts]
         if not names:
             return None
         total = sum((self.parts[part] for part in names), Counts())
-        if names != [*self.parts] and phase is not Phase.STEP:
+        if not is_whole and phase is not Phase.STEP:
             total = total.times(1 / self.passes)
         return replace(total, operators=min(1.0, total.operators)) if self.is_captured else total
 
@@ -85,7 +86,7 @@ class CountedModels:
         return counted[cell.batch_size]
 
     def facts(self, cell: Cell, phase: Phase, workload: Workload) -> dict[str, Any]:
-        """Return the facts of a case: ``operators``, ``flops_by_format``, and ``moved_bytes`` of its passes.
+        """Return the facts of a case: ``operators``, ``kernels``, ``flops_by_format`` and ``moved_bytes``.
 
         ``operators_unknown`` with the reason where they are; nothing for a phase that does not train.
         """
@@ -101,9 +102,11 @@ def counted_facts(counted: StepCounts, phase: Phase) -> dict[str, Any]:
     if counts is None:
         return {}
     facts: dict[str, Any] = {"operators": round(counts.operators)}
+    if counts.kernels != counts.operators:
+        facts["kernels"] = round(counts.kernels)
     if counts.flops:
         facts["flops_by_format"] = {name: round(count) for name, count in sorted(counts.flops.items())}
-    if phase is not Phase.STEP:
+    if phase is not Phase.STEP:  # of which `flops.moved_bytes` knows what it moves at least
         facts["moved_bytes"] = round(counts.moved_bytes)
     return facts
 
@@ -119,9 +122,7 @@ def interpolated(known: Mapping[int, StepCounts], batch_size: int) -> StepCounts
 def _between(known: Mapping[int, StepCounts], small: int, large: int, size: int) -> StepCounts:
     part = (size - small) / (large - small)
     first, last = known[small], known[large]
-    parts = {
-        name: first.parts[name].times(1 - part) + last.parts[name].times(part) for name in first.parts
-    }
+    parts = {name: first.parts[name].times(1 - part) + last.parts[name].times(part) for name in first.parts}
     return replace(first, parts=parts)
 
 
@@ -132,6 +133,7 @@ def _is_near(one: StepCounts, other: StepCounts) -> bool:
         for mine, theirs in pairs
         for first, second in [
             (mine.operators, theirs.operators),
+            (mine.kernels, theirs.kernels),
             (mine.moved_bytes, theirs.moved_bytes),
             *((mine.flops[name], count) for name, count in theirs.flops.items()),
         ]
@@ -154,7 +156,7 @@ def count_step(workload: Workload, clock: Clock = time.thread_time) -> StepCount
     """Return what a step of a workload does on an accelerator, or one line that states why it is unknown.
 
     Operators on lists count as their launches, and so do those of fused optimizers; a recurrent layer and
-    attention are fused; autocast's casts are operators. A step that is captured as a CUDA graph launches once.
+    attention are fused; autocast's casts are operators. A step captured as a CUDA graph launches once.
     """
     if workload.compile:
         return COMPILED
@@ -199,9 +201,10 @@ def _count(workload: Workload, clock: Clock, where: torch.device) -> StepCounts:
                 parts[part] = parts.get(part, Counts()) + counts.times(1 / rounds)
         if all(are_fused) and "step" in parts:
             moved = sum(step_bytes(one) or 0 for one in optimizers)
-            parts["step"] = Counts(float(sum(map(fused_launches, optimizers))), moved_bytes=moved)
+            launched = float(sum(map(fused_launches, optimizers)))
+            parts["step"] = Counts(launched, launched, moved_bytes=moved)
         if workload.grad_scaler:
-            parts["step"] = parts["step"] + Counts(SCALER_OPERATORS)
+            parts["step"] = parts["step"] + Counts(SCALER_OPERATORS, SCALER_OPERATORS)
     return StepCounts(parts, trainer.parts.passes, workload.cuda_graph)
 
 

@@ -20,10 +20,10 @@ RNN_LAUNCHES = 6
 
 
 class _Fused(torch.autograd.Function):
-    """One operator with outputs of known shapes; `charge` adds the counts of a pass, 1 forward, 2 backward."""
+    """One operator with outputs of known shapes; `charge` adds a pass's counts: 1 forward, 2 backward."""
 
     @staticmethod
-    def forward(ctx: Any, counter: OperatorCounter, charge: Any, make: Any, *tensors: Any) -> Any:  # noqa: D102
+    def forward(ctx: Any, counter: OperatorCounter, charge: Any, make: Any, *tensors: Any) -> Any:
         ctx.counter, ctx.charge = counter, charge
         ctx.save_for_backward(*tensors)
         charge(1)
@@ -31,11 +31,15 @@ class _Fused(torch.autograd.Function):
             return make()
 
     @staticmethod
-    def backward(ctx: Any, *_: Any) -> Any:  # noqa: D102
+    def backward(ctx: Any, *_: Any) -> Any:
         ctx.charge(2)
         with ctx.counter.paused():
             needed = zip(ctx.saved_tensors, ctx.needs_input_grad[3:], strict=True)
-            return (None, None, None, *(torch.zeros_like(one) if is_needed else None for one, is_needed in needed))
+            grads = [torch.zeros_like(one) if is_needed else None for one, is_needed in needed]
+            return None, None, None, *grads
+
+
+fuse: Any = _Fused.apply
 
 
 @contextmanager
@@ -62,16 +66,19 @@ def _recurrent(counter: OperatorCounter, name: str) -> Callable[..., Any]:
         products = 2 * rows * sum(one.numel() for one in weights if one.dim() == 2)
         between = rows * width * layers * inputs.element_size() * (2 + GATES[name])
         moved = _size([inputs, *weights]) + between
+        directions = layers * (2 if both else 1)
+        steps = rows / max(1, states[0].shape[-2] if states[0].dim() > 2 else 1)  # of a sequence, on average
 
         def charge(times: int) -> None:
             counter.add(
-                RNN_LAUNCHES * layers * (2 if both else 1), times * products, inputs, "cudnn", times * moved
-            )
+                RNN_LAUNCHES * directions, times * products, inputs, "cudnn", times * moved,
+                kernels=times * (RNN_LAUNCHES + steps) * directions,
+            )  # fmt: skip
 
         def make() -> tuple[Any, ...]:
             return (inputs.new_zeros((*inputs.shape[:-1], width)), *(one.clone() for one in states))
 
-        return _Fused.apply(counter, charge, make, inputs, *states, *weights)
+        return fuse(counter, charge, make, inputs, *states, *weights)
 
     return run
 
@@ -90,7 +97,7 @@ def _attention(counter: OperatorCounter) -> Callable[..., Any]:
         def make() -> Any:
             return query.new_zeros((*query.shape[:-1], value.shape[-1]))
 
-        return _Fused.apply(counter, charge, make, query, key, value)
+        return fuse(counter, charge, make, query, key, value)
 
     return attend
 

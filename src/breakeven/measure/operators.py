@@ -29,7 +29,7 @@ MAX_OF_LISTS, CHUNK, MAX_CHUNKS = 30, 65536, 320
 
 _FREE = {
     "detach", "alias", "_unsafe_view", "_reshape_alias", "lift_fresh", "empty", "empty_like", "empty_strided",
-    "new_empty", "new_empty_strided", "resize_", "set_", "is_same_size", "_local_scalar_dense", "record_stream",
+    "new_empty", "new_empty_strided", "resize_", "set_", "is_same_size", "_local_scalar_dense",
 }  # fmt: skip
 """Operators that launch nothing."""
 
@@ -46,29 +46,36 @@ _FULL = {
     "_log_softmax", "_log_softmax_backward_data", "_softmax", "_softmax_backward_data", "native_layer_norm",
     "native_layer_norm_backward", "native_group_norm", "native_group_norm_backward", "nll_loss_forward",
     "nll_loss_backward", "nll_loss2d_forward", "nll_loss2d_backward", "mse_loss", "mse_loss_backward",
-    "smooth_l1_loss", "smooth_l1_loss_backward", "huber_loss", "binary_cross_entropy_with_logits", "pow", "exp",
-    "log", "rsqrt", "cumsum", "prod", "norm", "linalg_vector_norm", "softplus", "_cdist_forward",
+    "smooth_l1_loss", "smooth_l1_loss_backward", "huber_loss", "binary_cross_entropy_with_logits", "pow",
+    "exp", "log", "rsqrt", "cumsum", "prod", "norm", "linalg_vector_norm", "softplus", "_cdist_forward",
 }  # fmt: skip
 """Operators that autocast runs in float32."""
 
 
 @dataclass
 class Counts:
-    """What a part of a step does: launched operators, operations by format, and bytes read and written."""
+    """What a part of a step does: launched operators, operations by format, and bytes read and written.
+
+    `kernels` are what the device runs one after another, several for an operator such as a recurrent layer's.
+    """
 
     operators: float = 0.0
+    kernels: float = 0.0
     flops: Counter[str] = field(default_factory=Counter)
     moved_bytes: float = 0.0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
-            self.operators + other.operators, self.flops + other.flops, self.moved_bytes + other.moved_bytes
+            self.operators + other.operators,
+            self.kernels + other.kernels,
+            self.flops + other.flops,
+            self.moved_bytes + other.moved_bytes,
         )
 
     def times(self, factor: float) -> Counts:
         """Return the counts, each multiplied."""
         flops = Counter({name: count * factor for name, count in self.flops.items()})
-        return Counts(self.operators * factor, flops, self.moved_bytes * factor)
+        return Counts(self.operators * factor, self.kernels * factor, flops, self.moved_bytes * factor)
 
 
 class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -107,9 +114,18 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         finally:
             self._is_paused = before
 
-    def add(self, operators: float, flops: float, like: torch.Tensor, kind: str, moved_bytes: float) -> None:
+    def add(
+        self,
+        launched: float,
+        flops: float,
+        like: torch.Tensor,
+        kind: str,
+        moved_bytes: float,
+        kernels: float | None = None,
+    ) -> None:
         """Add an operator's counts; its products are of the format in which `kind` multiplies `like`."""
-        self.counts.operators += operators
+        self.counts.operators += launched
+        self.counts.kernels += launched if kernels is None else kernels
         self.counts.moved_bytes += moved_bytes
         if flops:
             self.counts.flops[self._format(like.dtype, kind)] += round(flops)
@@ -173,7 +189,7 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def launches(tensors: Iterable[torch.Tensor], lists: int) -> int:
     """Return how often an operator on lists of tensors is launched; `tensors` are those of one list.
 
-    >>> launches([torch.empty(3)] * 111, lists=1), launches([torch.empty(65536 * 321, device="meta")], lists=2)
+    >>> launches([torch.empty(3)] * 111, lists=1), launches([torch.empty(65536 * 321, device="meta")], 2)
     (2, 2)
     """
     sizes = [one.numel() for one in tensors]
@@ -186,7 +202,7 @@ def _launches(name: str, args: Any) -> int:
         return sum(map(bool, args[-1]))
     if not name.startswith(("_foreach_", "_fused_", "_amp_foreach_")):
         return 1
-    lists = [one for one in args if isinstance(one, list | tuple) and one and isinstance(one[0], torch.Tensor)]
+    lists = [one for one in args if isinstance(one, list | tuple) and _tensors(one[:1])]
     return launches(lists[0], len(lists)) if lists else 1
 
 

@@ -13,6 +13,7 @@ from breakeven.hardware.devices import BestCpu
 from breakeven.measure import sustained
 from breakeven.measure.canary import run_canary
 from breakeven.measure.cells import CellCache, in_effect
+from breakeven.measure.counts import CountedModels
 from breakeven.measure.cuda_graphs import prepare_graphs
 from breakeven.measure.earlier import Earlier, hand_on
 from breakeven.measure.flops import FlopCounts, moved_bytes
@@ -67,7 +68,7 @@ class Runner:
         self._clock = clock
         self._cells = CellCache(clock, together)
         self._losses = LossCheck(clock)
-        self._flops = FlopCounts()
+        self._flops, self._counts = FlopCounts(), CountedModels()
         self._skips = SkipPolicy(clock)
         self._threads = ThreadSearch(clock)
         self._warm: set[str] = set()
@@ -407,6 +408,8 @@ class Runner:
         moved, ranks = moved_bytes(phase, trainer), trainer.device.processes
         facts |= {} if moved is None else {"moved_bytes": ranks * moved}
         with self._counted(PREPARING):
+            if ranks == 1:  # what several exchange is not counted
+                facts = self._counts.facts(case.cell, phase, trainer.workload) | facts
             calls = known.get("closure_calls")
             return facts | self._flops.facts(case.cell, phase, trainer.workload, ranks, calls)
 

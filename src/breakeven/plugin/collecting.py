@@ -26,6 +26,7 @@ from breakeven.plugin.collection import (
 from breakeven.plugin.sharding import empty_text, keep_shard
 from breakeven.plugin.stash import (
     BENCHMARKS,
+    COUNTER,
     SELECTION,
     WORKER,
     benchmarks_of,
@@ -66,8 +67,11 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 def pytest_pycollect_makeitem(
     collector: pytest.Module | pytest.Class, name: str, obj: object
 ) -> pytest.Item | list[pytest.Item] | None:
-    """Replace a function with an invalid sweep by a failing item; leave the others to pytest."""
-    if not is_benchmark(collector, name, obj):
+    """Replace a function with an invalid sweep by a failing item; leave the others to pytest.
+
+    A process that counts leaves all of them to pytest.
+    """
+    if not is_benchmark(collector, name, obj) or collector.config.pluginmanager.has_plugin(COUNTER):
         return None
     item: InvalidSweep
     if (other := other_fixture(collector)) is not None:

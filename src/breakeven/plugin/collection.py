@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from breakeven.case import CaseKey
+from breakeven.case import Axes, CaseKey, Cell
 from breakeven.device_names import processes_of
 from breakeven.format import printable, without_commands
 from breakeven.plugin.selection import Selection
@@ -150,20 +150,22 @@ def case_of(item: Any) -> CaseKey:
     Raises:
         UsageError: `parametrize` gave a batch size that is not a positive integer.
     """
-    axes = dict(item.callspec.params)
-    device, phase, batch_size = (
-        axes.pop(key) for key in ("breakeven_device", "breakeven_phase", "batch_size")
-    )
-    batch = axes.pop("breakeven_batch", None)
-    if batch is not None:
-        axes[WEAK_AXIS] = batch
-    return CaseKey.of(
-        workload=_workload_of(item.originalname),
-        batch_size=batch_size,
-        phase=phase,
-        device=device.name,
-        axes={name: axis_value(value) for name, value in axes.items()},
-    )
+    params = item.callspec.params
+    return CaseKey(cell_of(item), params["breakeven_phase"], params["breakeven_device"].name)
+
+
+def cell_of(item: Any) -> Cell:
+    """Return the cell of an item that a sweep made.
+
+    Raises:
+        UsageError: `parametrize` gave a batch size that is not a positive integer.
+    """
+    axes = {
+        WEAK_AXIS if name == "breakeven_batch" else name: axis_value(value)
+        for name, value in item.callspec.params.items()
+        if name not in ("breakeven_device", "breakeven_phase", "batch_size")
+    }
+    return Cell(workload_of(item.originalname), Axes(axes), item.callspec.params["batch_size"])
 
 
 def keep_selected(session: pytest.Session, items: list[pytest.Item], selection: Selection) -> str | None:
@@ -192,12 +194,13 @@ def _listed_name(item: Any, selection: Selection) -> str | None:
     None for other tests, and for an invalid sweep that may hide listed cases.
     """
     if isinstance(item, InvalidSweep):
-        prefix = f"{_workload_of(item.name)} "
+        prefix = f"{workload_of(item.name)} "
         return None if any(name.startswith(prefix) for name in selection.names) else item.nodeid
     if is_case(item):
         return case_of(item).label()
     return item.nodeid if "benchmark" in getattr(item, "fixturenames", ()) else None
 
 
-def _workload_of(function: str) -> str:
+def workload_of(function: str) -> str:
+    """Return the name of the workload of a benchmark function."""
     return function.removeprefix("bench_")

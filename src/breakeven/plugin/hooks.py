@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import breakeven.hardware.cpus  # noqa: F401 - reads the affinity before torch is loaded
+from breakeven.experiment.count_request import take_request
 from breakeven.plugin import collecting, reporting
 from breakeven.plugin.assignment import Assignment, take_assignment
 from breakeven.plugin.collection import case_of, is_case, parametrize
@@ -23,6 +24,7 @@ from breakeven.plugin.option_texts import add_options
 from breakeven.plugin.selection import read_selection
 from breakeven.plugin.stash import (
     BENCHMARKS,
+    COUNTER,
     SELECTION,
     WORKER,
     benchmarks_of,
@@ -48,11 +50,15 @@ MARKER = (
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add the options and the other hooks; make a measuring process of this one if it is one."""
+    """Add the options and the other hooks; let a process that measures or counts do so."""
     add_options(parser)
     for module in (collecting, reporting):
         pluginmanager.register(module, module.__name__)
-    assignment = take_assignment(os.environ)
+    assignment, request = take_assignment(os.environ), take_request(os.environ)
+    if request is not None:
+        from breakeven.plugin.counting import Counter
+
+        pluginmanager.register(Counter(request), COUNTER)
     if assignment is not None:
         pluginmanager.register(_worker_of(assignment), WORKER)
 

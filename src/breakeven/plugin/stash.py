@@ -19,6 +19,8 @@ BENCHMARKS = pytest.StashKey["BenchmarkSession"]()
 SELECTION = pytest.StashKey[Selection]()
 WORKER = "breakeven_worker"
 """The name of the plugin of a measuring process."""
+COUNTER = "breakeven_counter"
+"""The name of the plugin of a process that counts."""
 
 
 def benchmarks_of(config: pytest.Config) -> BenchmarkSession:

@@ -58,7 +58,7 @@ def predict_step(card: Card, work: Work, batch_size: int) -> Step:
     rates = _Rates.of(card, work)
     seconds = rates.step_s(work)
     down, up, widened = card.low_log**2, card.high_log**2, []
-    for name, log_sd, slower, faster in rates.ends(card, work):
+    for name, log_sd, slower, faster in rates.ends(card):
         before = math.sqrt(up)
         up += math.log(slower.step_s(work) / seconds) ** 2
         down += math.log(faster.step_s(work) / seconds) ** 2
@@ -94,7 +94,7 @@ class _Rates:
         host_s = queued(work) * self.launch_s
         return max(host_s, device_s) + work.copied_bytes / self.copied_bytes_per_s
 
-    def ends(self, card: Card, work: Work) -> Iterator[tuple[str, float, _Rates, _Rates]]:
+    def ends(self, card: Card) -> Iterator[tuple[str, float, _Rates, _Rates]]:
         """Yield each rate's name, the sd of its logarithm, and the rates with its slower and faster end.
 
         The name of the launches is empty: they differ from process to process on every machine.

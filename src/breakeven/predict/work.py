@@ -1,4 +1,4 @@
-"""What one training step does: the operators it launches, its operations, and the bytes it moves and copies."""
+"""What one training step does: launched operators, operations, and the bytes that it moves and copies."""
 
 from __future__ import annotations
 

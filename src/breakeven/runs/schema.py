@@ -57,6 +57,7 @@ class CaseFacts:
 
     device_name: str | None = None
     flops_unknown: str | None = None
+    operators_unknown: str | None = None
     threads: float | None = None
     init_s: float | None = None
     first_call_s: float | None = None
@@ -66,6 +67,8 @@ class CaseFacts:
     peak_memory_bytes: float | None = None
     parameters: float | None = None
     flops: float | None = None
+    operators: float | None = None
+    kernels: float | None = None
     moved_bytes: float | None = None
     operators: float | None = None
     device_time_s: float | None = None
@@ -94,6 +97,7 @@ class CaseFacts:
     loader_batches: float | None = None
     loader_start_s: float | None = None
     parts_s: Mapping[str, float] = field(default_factory=dict)
+    flops_by_format: Mapping[str, float] = field(default_factory=dict)
     lost: tuple[str, ...] = ()
 
     @property
@@ -108,8 +112,8 @@ class CaseFacts:
         amounts: dict[str, Any] = {
             key: float(value) for key, value in info.items() if key in _AMOUNTS and is_amount(value)
         }
-        parts_s = _amounts_of(info.get("parts_s"))
-        return cls(**texts, **amounts, parts_s=parts_s, lost=recorded_losses(info))
+        mappings: dict[str, Any] = {key: _amounts_of(info.get(key)) for key in _MAPPINGS}
+        return cls(**texts, **amounts, **mappings, lost=recorded_losses(info))
 
     @classmethod
     def over_runs(cls, several: Iterable[CaseFacts]) -> CaseFacts:
@@ -119,14 +123,16 @@ class CaseFacts:
             return known[0]
         amounts = dict(zip(_AMOUNTS, map(_median, zip(*map(_amounts_in, known), strict=True)), strict=True))
         texts = {key: next((text for one in known if (text := getattr(one, key))), None) for key in _TEXTS}
-        parts = grouped(item for one in known for item in one.parts_s.items())
         facts: dict[str, Any] = {**texts, **amounts}
-        facts["parts_s"] = {part: float(median(values)) for part, values in parts.items()}
+        for key in _MAPPINGS:
+            entries = grouped(item for one in known for item in getattr(one, key).items())
+            facts[key] = {name: float(median(values)) for name, values in entries.items()}
         return cls(**facts, lost=tuple(dict.fromkeys(text for one in known for text in one.lost)))
 
 
-_TEXTS = ("device_name", "flops_unknown")
-_AMOUNTS = tuple(item.name for item in fields(CaseFacts) if item.name not in (*_TEXTS, "parts_s", "lost"))
+_TEXTS = ("device_name", "flops_unknown", "operators_unknown")
+_MAPPINGS = ("parts_s", "flops_by_format")
+_AMOUNTS = tuple(item.name for item in fields(CaseFacts) if item.name not in (*_TEXTS, *_MAPPINGS, "lost"))
 _amounts_in = attrgetter(*_AMOUNTS)
 
 
@@ -357,6 +363,8 @@ def _pooled(first: CaseResult, second: CaseResult) -> CaseResult:
 
 
 def _benchmarks(content: Any, place: Place) -> Iterator[tuple[Mapping[str, Any], Place]]:
+    if mapping(content).get("predicted") is True:
+        place.refuse("is a prediction, which is never used as a run", NOT_OURS)
     if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
         place.refuse("is not a pytest-benchmark file (no list of `benchmarks`)", NOT_OURS)
     for index, benchmark in enumerate(content["benchmarks"]):

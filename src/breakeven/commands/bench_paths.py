@@ -1,0 +1,115 @@
+"""Where the benchmarks of a run are: read from the shell line that made it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from breakeven.errors import UsageError
+from breakeven.format import one_line
+
+REMEDY = "give the folder of its benchmarks by --bench DIR"
+
+_OPERATORS = ("&&", ";", "||", "|", "&", "(", ")")
+_SETTING = re.compile(r"[A-Za-z_]\w*=")
+_SHORT = "kmpWconr"
+"""The letters of pytest's short options that have a value."""
+_LONG = re.compile(
+    "--(rootdir|confcutdir|basetemp|ignore|ignore-glob|deselect|junit-?xml|override-ini|import-mode|durations|tb|"
+    "log-[a-z-]+|cov|cov-[a-z-]+|timeout|maxfail|color|capture|"
+    "benchmark-(?!only|skip|disable|enable|autosave|verbose|quiet|save-data)[a-z-]+|breakeven-(?!resume)[a-z-]+)"
+)
+"""The long options that take the next word as their value, where they have no ``=``."""
+
+
+@dataclass(frozen=True)
+class BenchPaths:
+    """Files and folders of benchmarks, relative to a directory in which pytest ran; both exist."""
+
+    paths: tuple[str, ...]
+    directory: str = "."
+
+    def label(self) -> str:
+        """Return the paths for a message."""
+        inside = "" if self.directory == "." else f" in {self.directory}"
+        return one_line(f"{', '.join(self.paths)}{inside}", 200)
+
+
+def given_paths(text: str) -> BenchPaths:
+    """Return the place that ``--bench`` names.
+
+    Raises:
+        UsageError: it does not exist.
+    """
+    if not text or not Path(text).exists():
+        raise UsageError(
+            f"--bench {one_line(text)!r} does not exist; give the folder of the benchmarks, or a file"
+        )
+    return BenchPaths((text,))
+
+
+def paths_in(command: str) -> BenchPaths | None:
+    """Return the files and folders that a command gave pytest; None unless they are in the working directory.
+
+    A path elsewhere is not taken from a run file, since pytest executes what is there.
+    """
+    try:
+        words = list(_words(command))
+    except ValueError:  # an open quotation
+        return None
+    directory = Path()
+    for part in _commands(words):
+        if part[0] == "cd" and len(part) == 2:
+            directory /= part[1]
+        arguments = _after_pytest(part)
+        paths = [path for word in _positional(arguments) if (path := _existing(directory, word)) is not None]
+        if paths:
+            return BenchPaths(tuple(dict.fromkeys(paths)), str(directory))
+    return None
+
+
+def _words(command: str) -> Iterator[str]:
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    return lexer
+
+
+def _commands(words: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the words of each command of a shell line, without the settings before it."""
+    part: list[str] = []
+    for word in (*words, ";"):
+        if word not in _OPERATORS:
+            if part or not _SETTING.match(word):
+                part.append(word)
+        elif part:
+            yield part
+            part = []
+
+
+def _after_pytest(words: Sequence[str]) -> Sequence[str]:
+    """Return the arguments of pytest, which may follow ``python -m`` or ``uv run``."""
+    places = [place for place, word in enumerate(words) if Path(word).name in ("pytest", "py.test")]
+    return words[places[0] + 1 :] if places else ()
+
+
+def _positional(words: Sequence[str]) -> Iterator[str]:
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("-"):
+            yield word.partition("::")[0]
+        elif (len(word) == 2 and word[1] in _SHORT) or _LONG.fullmatch(word):
+            next(rest, None)
+
+
+def _existing(directory: Path, word: str) -> str | None:
+    """Return a path in the working directory that exists: a folder, or a file of Python."""
+    try:
+        path = (directory / word).resolve()
+        is_bench = path.is_dir() or (path.suffix == ".py" and path.is_file())
+    except (OSError, ValueError):  # too long, or with NUL
+        return None
+    return word if is_bench and path.is_relative_to(Path.cwd()) else None

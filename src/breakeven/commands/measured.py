@@ -1,0 +1,97 @@
+"""Measures benchmarks on the CPU where a command is given these instead of a run file."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from breakeven.commands.base import notify
+from breakeven.errors import UsageError
+from breakeven.experiment.run_command import CommandError
+from breakeven.experiment.shell import Stopped, stopping_on_signals
+from breakeven.format import one_line
+
+DEFAULTS = ("--breakeven-devices=cpu", "--breakeven-phases=train")
+"""What a prediction needs; later options of the user's take precedence."""
+
+BROKEN, NO_TESTS = 1, 5
+"""pytest's exit codes where some tests failed, and others may have been timed, and where it found none."""
+
+Run = Callable[[Sequence[str]], int]
+
+
+def measured(paths: Sequence[str], options: Sequence[str] = (), run: Run | None = None) -> list[str]:
+    """Return the paths of run files, after measuring each path that is a folder or a ``.py`` file.
+
+    The run file of ``bench/bench_mine.py`` is ``bench_mine.cpu.json`` in the working directory. An earlier
+    one is kept as ``bench_mine.cpu.json.old``.
+
+    Args:
+        paths: run files, and folders or files of benchmarks.
+        options: more options of pytest, such as ``--breakeven-sweep=full``.
+        run: runs a command and returns its exit code; its output goes to standard error.
+
+    Raises:
+        UsageError: there are options, and no path to measure.
+        CommandError: pytest failed, and measured nothing.
+        KeyboardInterrupt: it was stopped; what it has measured is kept.
+    """
+    if options and not any(map(is_bench, paths)):
+        raise UsageError(
+            f"{one_line(shlex.join(options), 80)!r} after -- are options of pytest, which measures folders "
+            "and files of benchmarks; give one, such as bench_mine.py, or leave out the options"
+        )
+    return [_measured(path, options, run or _run) if is_bench(path) else path for path in paths]
+
+
+def is_bench(path: str) -> bool:
+    """Return whether a path is a folder, or a file of Python, and not a run file."""
+    try:
+        return Path(path).is_dir() or (path.endswith(".py") and Path(path).is_file())
+    except (OSError, ValueError):  # too long, or with NUL
+        return False
+
+
+def run_file_of(path: str) -> Path:
+    """Return where the run file of a folder or a file of benchmarks is written.
+
+    >>> str(run_file_of("bench/bench_mine.py")), str(run_file_of("bench/"))
+    ('bench_mine.cpu.json', 'bench.cpu.json')
+    """
+    return Path(f"{Path(path).resolve().stem}.cpu.json")
+
+
+def _measured(path: str, options: Sequence[str], run: Run) -> str:
+    out = run_file_of(path)
+    if out.exists():
+        old = out.replace(f"{out}.old")
+        notify(f"{out} of an earlier run is now {old}")
+    bench = f"./{path}" if path.startswith("-") else path
+    notify(f"measuring {one_line(path, 200)} on the CPU, into {out}")
+    pytest = [sys.executable, "-m", "pytest", bench, f"--benchmark-json={out}", *DEFAULTS, *options]
+    code = run(pytest)
+    if not out.exists() or code not in (0, BROKEN):
+        why = "no benchmark was found there" if code == NO_TESTS else "its output is above"
+        raise CommandError(
+            f"pytest {one_line(path, 200)} ended with exit code {code} and without timings: {why}; give a "
+            "folder or a file of benchmarks that `pytest` can measure, or run files, such as DIR/*.json"
+        )
+    if code == BROKEN:
+        notify("some cases failed; the others are predicted")
+    return str(out)
+
+
+def _run(command: Sequence[str]) -> int:
+    """Run a command with its output on standard error; after Ctrl-C, wait until it has kept its results."""
+    with stopping_on_signals():
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno())
+        try:
+            return process.wait()
+        except KeyboardInterrupt as stop:  # a terminal sends Ctrl-C to both
+            if isinstance(stop, Stopped):
+                process.send_signal(stop.number)
+            process.wait()
+            raise

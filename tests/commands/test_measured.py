@@ -1,0 +1,93 @@
+"""Benchmarks that are measured on the CPU, where a command is given these in place of a run file."""
+
+import sys
+
+import pytest
+
+from breakeven.commands import measured as module
+from breakeven.commands.measured import measured
+from breakeven.errors import BreakevenError, UsageError
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """A project, and the commands that were run in it; each writes its run file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench/bench_mine.py").write_text("")
+    return []
+
+
+def runner(runs, code=0, content="new"):
+    def run(command):
+        runs.append(command)
+        if content:
+            out = next(word.partition("=")[2] for word in command if word.startswith("--benchmark-json="))
+            module.Path(out).write_text(content)
+        return code
+
+    return run
+
+
+def test_a_file(runs, capsys):
+    """One phase on the CPU, by the Python that runs breakeven; the user's options come last."""
+    paths = measured(["bench/bench_mine.py"], ["--breakeven-sweep=full"], runner(runs))
+
+    assert paths == ["bench_mine.cpu.json"]
+    assert runs == [
+        [sys.executable, "-m", "pytest", "bench/bench_mine.py", "--benchmark-json=bench_mine.cpu.json",
+         "--breakeven-devices=cpu", "--breakeven-phases=train", "--breakeven-sweep=full"]
+    ]  # fmt: skip
+    assert capsys.readouterr().err == (
+        "breakeven: measuring bench/bench_mine.py on the CPU, into bench_mine.cpu.json\n"
+    )
+
+
+def test_run_files_are_kept(runs, tmp_path):
+    """Only folders and files of benchmarks are measured."""
+    assert measured(["run.json", "bench", "gone.py", "x" * 5000], (), runner(runs)) == [
+        "run.json", "bench.cpu.json", "gone.py", "x" * 5000
+    ]  # fmt: skip
+    assert len(runs) == 1
+
+
+def test_an_earlier_run_file_is_kept(runs, tmp_path, capsys):
+    """It is renamed, and a line says so."""
+    (tmp_path / "bench.cpu.json").write_text("old")
+
+    measured(["bench"], (), runner(runs))
+
+    assert (tmp_path / "bench.cpu.json").read_text() == "new"
+    assert (tmp_path / "bench.cpu.json.old").read_text() == "old"
+    assert "bench.cpu.json of an earlier run is now bench.cpu.json.old" in capsys.readouterr().err
+
+
+def test_some_failed(runs, capsys):
+    """The others are used."""
+    assert measured(["bench"], (), runner(runs, code=1)) == ["bench.cpu.json"]
+    assert "some cases failed; the others are predicted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "content", "why"),
+    [(1, "", "its output is above"), (2, "cut", "its output is above"), (4, "", "its output is above"),
+     (5, "", "no benchmark was found there")],
+)  # fmt: skip
+def test_pytest_failed(runs, code, content, why):
+    with pytest.raises(
+        BreakevenError, match=f"pytest bench ended with exit code {code} .*: {why}; give"
+    ) as error:
+        measured(["bench"], (), runner(runs, code, content))
+    assert "\n" not in str(error.value)
+
+
+def test_options_without_benchmarks(runs):
+    with pytest.raises(UsageError, match="'--breakeven-sweep=full' after -- are options of pytest"):
+        measured(["run.json"], ["--breakeven-sweep=full"], runner(runs))
+    assert runs == []
+
+
+def test_output_and_exit_code(capfd):
+    """All output goes to standard error: standard output is the command's."""
+    assert module._run([sys.executable, "-c", "print('measured'); raise SystemExit(5)"]) == 5
+    assert capfd.readouterr() == ("", "measured\n")
