@@ -8,7 +8,7 @@ import pytest
 
 from breakeven.doctor import against
 from breakeven.doctor.against import MAX_S, Place, compare_with
-from breakeven.doctor.probes import PROBES, sized
+from breakeven.doctor.probes import PROBES
 from breakeven.predict.formula import predict_step
 from breakeven.predict.numbers import Number, slowed
 from breakeven.predict.work import Work
@@ -27,7 +27,7 @@ KINDS = {
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Probes whose recipe is their name, so that nothing is counted."""
-    named = [replace(one, recipe=lambda size, name=one.name: name) for one in PROBES]
+    named = [replace(one, recipe=lambda _, name=one.name: name) for one in PROBES]
     monkeypatch.setattr("breakeven.doctor.probes.PROBES", tuple(named))
 
 
@@ -138,7 +138,7 @@ def test_what_fails_is_not_measured():
 
 
 def test_a_probe_without_a_size_starts_no_process():
-    found = compare_with(CARD, count=lambda recipe: "not counted", take=None)
+    found = compare_with(CARD, count=lambda _: "not counted", take=None)
     assert (found.processes, found.inside) == (0, None)
     assert {one.why for one in found.numbers} == {"not counted"}
 

@@ -58,7 +58,7 @@ def test_the_smallest_size_that_the_number_decides():
     assert chosen.size == 16384
     assert chosen.part_s == pytest.approx(chosen.step.seconds, rel=0.02)
     assert "up to size 11,000" in sized(replace(small, sizes=(64, 11000)), CARD, count)
-    assert sized(small, CARD, lambda workload: "a reason") == "a reason"
+    assert sized(small, CARD, lambda _: "a reason") == "a reason"
 
 
 def with_weight(side):

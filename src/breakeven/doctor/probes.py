@@ -13,13 +13,14 @@ from functools import partial
 import torch
 from torch import nn
 
-from breakeven.measure.counts import count_step
+from breakeven.measure.counts import count_step, counted_facts
 from breakeven.measure.workload import Workload, batch_facts, mlp
 from breakeven.phases import Phase
 from breakeven.predict.cards import Card
 from breakeven.predict.formula import Step, predict_step
 from breakeven.predict.numbers import Number, slowed
 from breakeven.predict.work import Work
+from breakeven.runs.schema import CaseFacts
 
 MIN_SHARE = 0.75
 """The share of its step that a probe's number decides, at least."""
@@ -99,11 +100,8 @@ def count_work(workload: Workload) -> Work | str:
     counted = count_step(workload)
     if isinstance(counted, str):
         return counted
-    counts = counted.of(Phase.TRAIN)
-    if counts is None:
-        return "its step is not one of training"
-    copied_bytes = batch_facts(workload).get("batch_bytes", 0)
-    return Work(counts.operators, counts.operators, counts.flops, counts.moved_bytes, copied_bytes)
+    work = Work.of(CaseFacts.of(counted_facts(counted, Phase.TRAIN) | batch_facts(workload)))
+    return "its step has no counts" if work is None else work
 
 
 class _Products(nn.Module):

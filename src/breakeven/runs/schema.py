@@ -70,7 +70,6 @@ class CaseFacts:
     operators: float | None = None
     kernels: float | None = None
     moved_bytes: float | None = None
-    operators: float | None = None
     device_time_s: float | None = None
     steps: float | None = None
     enqueue_s: float | None = None
