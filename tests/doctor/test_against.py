@@ -2,42 +2,26 @@
 
 import json
 import subprocess
-from dataclasses import replace
 
 import pytest
 
 from breakeven.doctor import against
 from breakeven.doctor.against import MAX_S, Place, compare_with
 from breakeven.doctor.probes import PROBES
+from breakeven.hardware.devices import accelerator_kind
 from breakeven.predict.formula import predict_step
 from breakeven.predict.numbers import Number, slowed
-from breakeven.predict.work import Work
-from support.machine_cards import CARD
-
-KINDS = {
-    "launches": Work(100, 100, {}, 0.0, 0.0),
-    "arithmetic float32": Work(1, 1, {"float32": 4e12}, 0.0, 0.0),
-    "arithmetic bfloat16": Work(1, 1, {"bfloat16": 4e13}, 0.0, 0.0),
-    "memory": Work(1, 1, {}, 2e11, 0.0),
-    "copy": Work(1, 1, {}, 0.0, 1e9),
-}
-"""Work that depends on one number."""
+from support.machine_cards import CARD, KINDS, machine, name_recipes
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch):
-    """Probes whose recipe is their name, so that nothing is counted."""
-    named = [replace(one, recipe=lambda _, name=one.name: name) for one in PROBES]
-    monkeypatch.setattr("breakeven.doctor.probes.PROBES", tuple(named))
+def without_models(monkeypatch):
+    """Probes of known work."""
+    name_recipes(monkeypatch)
 
 
 def compared(take, card=CARD, **settings):
     return compare_with(card, take=take, count=KINDS.__getitem__, **settings)
-
-
-def machine(card):
-    """What a process measures on a machine that is exactly as a card predicts."""
-    return lambda sizes: {name: predict_step(card, KINDS[name], 1).seconds for name in sizes}
 
 
 def places(found):
@@ -166,3 +150,18 @@ def test_a_process_that_hangs(monkeypatch):
 
     monkeypatch.setattr(subprocess, "run", run)
     assert against.in_process({"copy": 1024}) == {"copy": "its process did not end within 180 s"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(accelerator_kind() is not None, reason="this machine has an accelerator")
+def test_a_real_process():
+    """It starts, and finds no accelerator."""
+    assert against.in_process({"copy": 1024}) == {"copy": "no accelerator"}
+
+
+@pytest.mark.cuda
+@pytest.mark.slow
+def test_a_real_accelerator():
+    """Each probe is timed, at small sizes."""
+    times = against.in_process({probe.name: probe.sizes[0] for probe in PROBES})
+    assert [name for name, time in times.items() if not isinstance(time, float)] == []

@@ -1,7 +1,6 @@
 """Probe steps: what each is sensitive to, and planted slow numbers on a simulated machine."""
 
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
@@ -10,7 +9,7 @@ from breakeven.doctor import probes
 from breakeven.doctor.probe_process import time_probes, time_step
 from breakeven.doctor.probes import PROBES, SizedProbe, count_work, probes_for, sized
 from breakeven.hardware.devices import Cpu
-from breakeven.predict.numbers import Number, slowed, value_text
+from breakeven.predict.numbers import Number, slowed, value, value_text
 from breakeven.predict.work import Work
 from support.machine_cards import CARD, SimulatedMachine
 
@@ -117,11 +116,12 @@ def test_every_probe_trains(one):
 
 
 def test_values_as_text():
-    text = partial(value_text, CARD)
-    assert text(Number.LAUNCHES) == "40.0 µs per operator"
-    assert text(Number.ARITHMETIC, 2.0, "float32") == "20.0 TFLOP/s"
-    assert text(Number.MEMORY, 0.5) == "4.00 TB/s"
-    assert text(Number.COPY) == "10.0 GB/s"
+    assert value_text(Number.LAUNCHES, value(CARD, Number.LAUNCHES)) == "40.0 µs"
+    half = slowed(CARD, Number.ARITHMETIC, 2.0, "float32")
+    assert value_text(Number.ARITHMETIC, value(half, Number.ARITHMETIC, "float32")) == "20.0 TFLOP/s"
+    assert value(half, Number.ARITHMETIC, "bfloat16") == 4e14
+    assert value_text(Number.MEMORY, value(CARD, Number.MEMORY)) == "2.00 TB/s"
+    assert value_text(Number.COPY, value(CARD, Number.COPY)) == "10.0 GB/s"
 
 
 @pytest.mark.slow

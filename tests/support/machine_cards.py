@@ -1,10 +1,15 @@
 """A card, and a simulated machine that is exactly as a card predicts, or slower in one number."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
+from breakeven.doctor import probes
+from breakeven.doctor.probes import PROBES
 from breakeven.measure.operators import OperatorCounter
 from breakeven.measure.simulated import SimulatedClock, SimulatedDevice
 from breakeven.predict.cards import Card
+from breakeven.predict.formula import predict_step
+from breakeven.predict.work import Work
 
 CARD = Card(
     name="h100-16core",
@@ -26,6 +31,27 @@ CARD = Card(
     processes=6,
     batch_sizes=(1, 65536),
 )
+
+
+KINDS = {
+    "launches": Work(100, 100, {}, 0.0, 0.0),
+    "arithmetic float32": Work(1, 1, {"float32": 4e12}, 0.0, 0.0),
+    "arithmetic bfloat16": Work(1, 1, {"bfloat16": 4e13}, 0.0, 0.0),
+    "memory": Work(1, 1, {}, 2e11, 0.0),
+    "copy": Work(1, 1, {}, 0.0, 1e9),
+}
+"""Work that depends on one number."""
+
+
+def name_recipes(monkeypatch):
+    """Let each probe's recipe be its name, whose work `KINDS` has, so that no model is built."""
+    named = [replace(one, recipe=lambda _, name=one.name: name) for one in PROBES]
+    monkeypatch.setattr(probes, "PROBES", tuple(named))
+
+
+def machine(card):
+    """What a process measures on a machine that is exactly as a card predicts."""
+    return lambda sizes: {name: predict_step(card, KINDS[name], 1).seconds for name in sizes}
 
 
 class SimulatedMachine(SimulatedDevice):

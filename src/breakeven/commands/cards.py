@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,13 @@ SAME_HARDWARE = ("gpu", "gpu_count", "cpu", "cores")
 """The facts of a machine on which its card's numbers depend most; that of launches belongs to the host."""
 
 
-def find_card(text: str, bench: str | None = None) -> Card:
+def find_card(text: str, bench: str | None = None, option: str = "--on") -> Card:
     """Return the card that a user names.
 
     Args:
         text: the name of a shipped card, or the path of a card's file or of a run file.
         bench: the benchmarks of a run file without counts; None for those of its command.
+        option: the one that names it.
 
     Raises:
         UsageError: it is neither a name nor a file.
@@ -33,10 +35,11 @@ def find_card(text: str, bench: str | None = None) -> Card:
     shipped = shipped_cards()
     if text in shipped:
         return read_card(str(shipped[text]))
-    if not Path(text).exists():
+    if not os.path.isfile(text):  # noqa: PTH113 - accepts any text
         raise UsageError(
-            f"{one_line(text, 200)!r} is neither a file nor a card that comes with breakeven "
-            f"({joined(list(shipped), 9) or 'none'}); give one of these, a card file or a run file"
+            f"{option} {one_line(text, 200)!r}: neither a card that comes with breakeven nor a file; "
+            f"choose from {joined(list(shipped), 12) or 'no cards'}, or give a card file or a run file of the "
+            "machine"
         )
     if "benchmarks" not in mapping(load_json(text)):
         return read_card(text)

@@ -92,12 +92,12 @@ def _against(arguments: argparse.Namespace) -> int:
     from breakeven.hardware.devices import accelerator_kind
     from breakeven.hardware.machine import class_facts
 
-    card = None if arguments.against is CLASS else find_card(arguments.against)
     if accelerator_kind() is None:
         notify("nothing to compare: torch sees no accelerator here; run this on a machine that has one")
         return NOT_JUDGED
     machine = class_facts()
-    card = card or card_of_class(machine)
+    given = arguments.against
+    card = card_of_class(machine) if given is CLASS else find_card(given, option="--against")
     if card is None:
         notify(
             f"nothing to compare: no card that comes with breakeven is of this class ({machine.get('gpu')}, "

@@ -20,7 +20,7 @@ from breakeven.doctor.probes import Probe, SizedProbe, count_work, probes_for, s
 from breakeven.measure.timing import Clock
 from breakeven.measure.workload import Workload
 from breakeven.predict.cards import Card
-from breakeven.predict.numbers import Number, value_text
+from breakeven.predict.numbers import Number, slowed, value
 from breakeven.predict.work import Work
 
 MAX_PROCESSES = 3
@@ -54,7 +54,7 @@ REMEDIES = {
 }
 """What may make a number slower, and where to look."""
 
-FASTER = "the card predicts too slow steps for this machine; fit its own with `breakeven card RUN`"
+FASTER = "the card's predictions are too slow for this machine; fit its own with `breakeven card RUN`"
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Compared:
         if self.slowdown is None:
             return self.why
         if fmt.digits(max(self.slowdown, 1 / self.slowdown), 2) == "1.0":
-            return "as the card's"
+            return "the same"
         word = "slower" if self.slowdown > 1 else "faster"
         return f"{fmt.digits(max(self.slowdown, 1 / self.slowdown), 2)}x {word}"
 
@@ -100,11 +100,10 @@ class Compared:
             return FASTER
         return REMEDIES[self.probe.number] if self.place is Place.SLOWER else ""
 
-    def value(self, slowdown: float | None = 1.0) -> str:
-        """Return the card's number as text, this many times slower; empty for None."""
-        if slowdown is None:
-            return ""
-        return value_text(self.card, self.probe.number, slowdown, self.probe.format)
+    def value(self, slowdown: float = 1.0) -> float:
+        """Return the card's number, in its unit, this many times slower."""
+        probe = self.probe
+        return value(slowed(self.card, probe.number, slowdown, probe.format), probe.number, probe.format)
 
 
 @dataclass(frozen=True)

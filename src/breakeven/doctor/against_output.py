@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 from rich import box
@@ -14,7 +14,7 @@ from rich.text import Text
 from breakeven import format as fmt
 from breakeven.case import SCHEMA
 from breakeven.doctor.against import Against, Compared, Place
-from breakeven.predict.numbers import Number
+from breakeven.predict.numbers import UNITS, Number, value_text
 from breakeven.render.escaping import terminal_text
 from breakeven.render.json_output import Amount, Count, JsonOutput, Name, Ratio, Version, json_text
 
@@ -32,7 +32,8 @@ class NumberJson(JsonOutput):
 
     `slowdown` is by how much this machine is slower, below 1 faster, and `low` and `high` the ends of the
     card's 90% interval of it; null where it was not measured, as `why` explains. `slowdowns` are those of
-    each process. `format` is that of the arithmetic, else empty.
+    each process. `measured` and `expected` are in `unit`: the seconds of a launch, else a rate. `format` is
+    that of the arithmetic, else empty.
     """
 
     number: Number
@@ -42,8 +43,9 @@ class NumberJson(JsonOutput):
     low: Ratio | None
     high: Ratio | None
     slowdowns: list[Ratio]
-    measured: str
-    expected: str
+    measured: Amount | None
+    expected: Amount
+    unit: Literal["s", "FLOP/s", "B/s"]
     why: str
     remedy: str
 
@@ -72,8 +74,9 @@ def against_json(found: Against) -> str:
             one,
             one.probe,
             slowdowns=list(one.slowdowns),
-            measured=one.value(one.slowdown),
+            measured=None if one.slowdown is None else one.value(one.slowdown),
             expected=one.value(),
+            unit=UNITS[one.probe.number],
         )
         for one in found.numbers
     ]
@@ -92,7 +95,7 @@ def against_json(found: Against) -> str:
 def against_renderables(found: Against) -> Iterator[RenderableType]:
     """Yield a table of the numbers, the remedies of those outside, the warnings, and the answer."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("number", "here", "predicted by the card", "90% interval", "difference", ""):
+    for title in ("number", "here", "card", "90% interval", "difference", ""):
         table.add_column(title, justify="left" if title in ("number", "") else "right")
     for one in found.numbers:
         table.add_row(*(Text(terminal_text(cell)) for cell in _row(one)), _label(one))
@@ -104,16 +107,23 @@ def against_renderables(found: Against) -> Iterator[RenderableType]:
             yield Text(terminal_text(f"{one.probe.name} {one.text} than this class: {one.remedy}"))
     for warning in found.warnings:
         yield Text(terminal_text(f"warning: {warning}"), style="yellow")
-    yield Text(terminal_text(f"{fmt.plural(found.processes, 'process')}, {fmt.duration(found.seconds)}"))
+    processes = "1 process" if found.processes == 1 else f"the median of {found.processes} processes"
+    yield Text(f"{processes}, {fmt.duration(found.seconds)}; of launches, the time of one")
     yield Text()
     yield Text(terminal_text(found.summary), style="bold")
 
 
 def _row(one: Compared) -> tuple[str, ...]:
-    ends = [one.value(end) for end in (one.low, one.high) if end is not None]
-    interval = " to ".join(ends if one.probe.number is Number.LAUNCHES else reversed(ends))
-    difference = "" if one.slowdown is None else one.text
-    return one.probe.name, one.value(one.slowdown), one.value(), interval, difference
+    if one.slowdown is None or one.low is None or one.high is None:
+        return one.probe.name, "", _text(one, 1.0), "", ""
+    low, high = (_text(one, end) for end in sorted((one.low, one.high), key=one.value))
+    number, unit = low.split()
+    interval = f"{number if unit == high.split()[1] else low} to {high}"
+    return one.probe.name, _text(one, one.slowdown), _text(one, 1.0), interval, one.text
+
+
+def _text(one: Compared, slowdown: float) -> str:
+    return value_text(one.probe.number, one.value(slowdown))
 
 
 def _label(one: Compared) -> Text:

@@ -18,14 +18,25 @@ class Number(StrEnum):
     COPY = "copy"
 
 
-def value_text(card: Card, number: Number, slowdown: float = 1.0, format_: str = "") -> str:
-    """Return the number of a card as text, `slowdown` times slower."""
-    if number is Number.LAUNCHES:
-        return f"{fmt.seconds(card.launch_s * slowdown)} per operator"
+UNITS = {Number.LAUNCHES: "s", Number.ARITHMETIC: "FLOP/s", Number.MEMORY: "B/s", Number.COPY: "B/s"}
+"""Of launches the host's seconds for each, of the others rates."""
+
+
+def value(card: Card, number: Number, format_: str = "") -> float:
+    """Return a number of a card, in its unit; of arithmetic that of one format."""
     if number is Number.ARITHMETIC:
-        return fmt.scaled(card.flops_per_s[format_] / slowdown, "FLOP/s")
-    rate = card.bytes_per_s if number is Number.MEMORY else card.copied_bytes_per_s
-    return fmt.scaled(rate / slowdown, "B/s")
+        return card.flops_per_s[format_]
+    values = {
+        Number.LAUNCHES: card.launch_s,
+        Number.MEMORY: card.bytes_per_s,
+        Number.COPY: card.copied_bytes_per_s,
+    }
+    return values[number]
+
+
+def value_text(number: Number, amount: float) -> str:
+    """Return an amount of a number's unit as text."""
+    return fmt.seconds(amount) if number is Number.LAUNCHES else fmt.scaled(amount, UNITS[number])
 
 
 def slowed(card: Card, number: Number, factor: float, format_: str = "") -> Card:
