@@ -61,7 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     from breakeven.commands.counted import counted
     from breakeven.predict.cards import write_card
     from breakeven.predict.fit import fit_card
-    from breakeven.render.predict_terminal import card_table
+    from breakeven.render.predict_tables import cards_table
+    from breakeven.render.terminal import table_section
     from breakeven.runs import reader
 
     output = Path(arguments.output)
@@ -75,6 +76,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(
             f"{arguments.output} cannot be written ({error.strerror or error}); name another file with -o"
         ) from None
-    show([card_table([card])])
+    show(table_section(cards_table([card], "The card"), ""))
     print_line(f"written to {arguments.output}")
     return OK
