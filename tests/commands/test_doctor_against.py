@@ -90,6 +90,18 @@ def test_what_is_not_measured(doctor):
     assert (code, out.splitlines()[-1]) == (3, "Not compared with h100-16core: no probe step could be timed.")
 
 
+def test_a_number_that_the_card_hardly_knows(doctor, tmp_path):
+    """The card's reason for a wide interval is shown."""
+    path = tmp_path / "vague.json"
+    write_card(replace(CARD, name="vague", log_sds={**CARD.log_sds, "bfloat16": 1.5}), path)
+    line = "the card knows its arithmetic in bfloat16 only within 12x"
+    assert f"arithmetic bfloat16: {line}, so its interval is wide\n" in doctor("--against", str(path))[1]
+    numbers = json.loads(doctor("--against", str(path), "--format", "json")[1])["numbers"]
+    assert {one["format"]: one["widened"] for one in numbers if line in one["widened"]} == {
+        "bfloat16": [line]
+    }
+
+
 def test_the_card_of_this_class(doctor, monkeypatch):
     """By hardware: another torch is of the class, another host, whose launches take another time, is not."""
     code, out, _ = doctor("--against", "--format", "json")

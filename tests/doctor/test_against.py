@@ -160,7 +160,7 @@ def test_a_real_process():
 
 
 @pytest.mark.cuda
-@pytest.mark.slow
+@pytest.mark.skipif(accelerator_kind() != "cuda", reason="needs a CUDA device; torch sees none")
 def test_a_real_accelerator():
     """Each probe is timed, at small sizes."""
     times = against.in_process({probe.name: probe.sizes[0] for probe in PROBES})

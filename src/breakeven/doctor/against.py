@@ -63,7 +63,7 @@ class Compared:
 
     `slowdown` is by how much the machine is slower, below 1 faster, and `low` and `high` are the ends of the
     card's interval of it; `slowdowns` has that of each process. They are None, or empty, where the number was
-    not measured, and `why` has the reason.
+    not measured, and `why` has the reason. `widened` has what makes the card's interval wide, as phrases.
     """
 
     probe: Probe
@@ -73,6 +73,7 @@ class Compared:
     high: float | None = None
     slowdowns: tuple[float, ...] = ()
     why: str = ""
+    widened: tuple[str, ...] = ()
 
     @property
     def place(self) -> Place:
@@ -209,4 +210,4 @@ def _compared(probe: Probe, card: Card, chosen: SizedProbe | str, times: Sequenc
     if not slowdowns:
         return Compared(probe, card, why=next(one for one in times if isinstance(one, str)))
     low, high = chosen.slowdown(chosen.step.low_s), chosen.slowdown(chosen.step.high_s)
-    return Compared(probe, card, median(slowdowns), low, high, slowdowns)
+    return Compared(probe, card, median(slowdowns), low, high, slowdowns, widened=chosen.step.widened)

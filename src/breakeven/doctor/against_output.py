@@ -32,7 +32,7 @@ class NumberJson(JsonOutput):
 
     `slowdown` is by how much this machine is slower, below 1 faster, and `low` and `high` the ends of the
     card's 90% interval of it; null where it was not measured, as `why` explains. `slowdowns` are those of
-    each process. `measured` and `expected` are in `unit`: the seconds of a launch, else a rate. `format` is
+    each process, `widened` has what makes the interval wide. `measured` and `expected` are in `unit`: the seconds of a launch, else a rate. `format` is
     that of the arithmetic, else empty.
     """
 
@@ -47,6 +47,7 @@ class NumberJson(JsonOutput):
     expected: Amount
     unit: Literal["s", "FLOP/s", "B/s"]
     why: str
+    widened: list[str]
     remedy: str
 
 
@@ -74,6 +75,7 @@ def against_json(found: Against) -> str:
             one,
             one.probe,
             slowdowns=list(one.slowdowns),
+            widened=list(one.widened),
             measured=None if one.slowdown is None else one.value(one.slowdown),
             expected=one.value(),
             unit=UNITS[one.probe.number],
@@ -103,6 +105,8 @@ def against_renderables(found: Against) -> Iterator[RenderableType]:
     for one in found.numbers:
         if one.why:
             yield Text(terminal_text(f"{one.probe.name} not measured: {one.why}"))
+        for phrase in one.widened:
+            yield Text(terminal_text(f"{one.probe.name}: {phrase}, so its interval is wide"))
         if one.remedy:
             yield Text(terminal_text(f"{one.probe.name} {one.text} than this class: {one.remedy}"))
     for warning in found.warnings:
