@@ -38,8 +38,8 @@ def find_card(text: str, bench: str | None = None, option: str = "--on") -> Card
     if not os.path.isfile(text):  # noqa: PTH113 - accepts any text
         raise UsageError(
             f"{option} {one_line(text, 200)!r}: neither a card that comes with breakeven nor a file; "
-            f"choose from {joined(list(shipped), 12) or 'no cards'}, or give a card file or a run file of the "
-            "machine"
+            f"choose from {joined(list(shipped), 12) or 'no cards'}, or give a card file or a run file of "
+            "the machine"
         )
     if "benchmarks" not in mapping(load_json(text)):
         return read_card(text)

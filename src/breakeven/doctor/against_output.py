@@ -32,8 +32,8 @@ class NumberJson(JsonOutput):
 
     `slowdown` is by how much this machine is slower, below 1 faster, and `low` and `high` the ends of the
     card's 90% interval of it; null where it was not measured, as `why` explains. `slowdowns` are those of
-    each process, `widened` has what makes the interval wide. `measured` and `expected` are in `unit`: the seconds of a launch, else a rate. `format` is
-    that of the arithmetic, else empty.
+    each process, and `widened` has what makes the interval wide. `measured` and `expected` are in `unit`: the
+    seconds of a launch, else a rate. `format` is that of the arithmetic, else empty.
     """
 
     number: Number
