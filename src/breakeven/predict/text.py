@@ -70,13 +70,13 @@ def rent_sentences(found: Predictions) -> Iterator[str]:
     for one in found.rents:
         minutes, count = fmt.plural(one.minutes, "minute"), fmt.plural(len(one.cells), "cell")
         yield (
-            f"rent {one.machine} for about {minutes} (an estimate, without setting it up), which times the "
-            f"{count} in question there: {one.command}"
+            f"rent {one.machine} for about {minutes} (an estimate, without setting it up) for the {count} in "
+            f"question, which -o DIR lists in DIR/{one.file}: {one.command}"
         )
     if found.rents:
         yield (
-            f"then compare: breakeven report RUN {found.rents[0].machine}.json --baseline RUN/"
-            f"{found.baseline.device}; for a first look at the extremes alone use {SHORT}"
+            f"then compare with `breakeven report RUN {found.rents[0].json} --baseline RUN/"
+            f"{found.baseline.device}`; {SHORT} instead of the list takes a first look at the extremes"
         )
 
 

@@ -20,7 +20,11 @@ TEXTS: dict[str, Callable[[Predictions], str]] = {
 def write_prediction(found: Predictions, directory: Path) -> list[Path]:
     """Write the prediction into `directory`, creating it if needed; return the paths.
 
+    For each machine with cells in question there is a list of them, for ``BREAKEVEN_CASES``.
+
     Raises:
         UsageError: the directory or a file in it cannot be written; the old files are unchanged.
     """
-    return write_files({name: encoded(make(found)) for name, make in TEXTS.items()}, directory)
+    contents = {name: encoded(make(found)) for name, make in TEXTS.items()}
+    contents |= {one.file: encoded("".join(f"{case}\n" for case in one.cases)) for one in found.rents}
+    return write_files(contents, directory)
