@@ -21,7 +21,13 @@ from breakeven.render.figures.style import drawing, to_svg
 from breakeven.render.html import render, template
 from breakeven.render.inline_svg import inlined
 from breakeven.render.machine_cards import Card, card_of, facts_of
-from breakeven.render.predict_tables import break_even_tables, cards_table, cell_table, training_tables
+from breakeven.render.predict_tables import (
+    break_even_table,
+    cards_table,
+    cell_tables,
+    dollar_tables,
+    training_tables,
+)
 from breakeven.render.report_page import CHART, NARROW, ShownFigure
 
 _CAPTION = (
@@ -63,10 +69,10 @@ def to_html(found: Predictions, version: str, files: Sequence[str]) -> str:
         distrusted=bool(found.distrust),
         charts=[_shown(found, part) for part in parts(whole, CHART)],
         more_charts=folded_title(whole),
-        break_evens=[table for table in break_even_tables(found) if table.rows],
-        rents=list(rent_sentences(found.rents)),
+        break_evens=[table for table in (break_even_table(found), *dollar_tables(found)) if table.rows],
+        rents=list(rent_sentences(found)),
         trainings=list(training_tables(found)),
-        cells=cell_table(found),
+        cells=list(cell_tables(found)),
         not_predicted=list(not_predicted_sentences(found)),
         warnings=found.warnings,
         cards=list(_cards(found)),
