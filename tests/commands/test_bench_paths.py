@@ -9,7 +9,12 @@ from breakeven.errors import UsageError
 @pytest.fixture(autouse=True)
 def project(tmp_path, monkeypatch):
     """A working directory with benchmarks, and a folder beside it."""
-    for path in ("here/bench/bench_mine.py", "here/bench/bench_other.py", "here/sub/bench/bench_sub.py", "out/bench.py"):
+    for path in (
+        "here/bench/bench_mine.py",
+        "here/bench/bench_other.py",
+        "here/sub/bench/bench_sub.py",
+        "out/bench.py",
+    ):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("")
     (tmp_path / "here/run.json").write_text("{}")
@@ -21,9 +26,9 @@ def project(tmp_path, monkeypatch):
     ("command", "paths"),
     [
         ("pytest bench", ["bench"]),
-        ("pytest bench -W default -p no:cacheprovider --benchmark-json=run.json --breakeven-sweep=full", ["bench"]),
+        ("pytest bench -W default -p no:cacheprovider --benchmark-json=run.json --x=sub", ["bench"]),
         ("BREAKEVEN_PROCESSES=5 OMP_WAIT_POLICY='a b' pytest bench --benchmark-json run.json", ["bench"]),
-        ("python -m pytest bench/bench_mine.py bench/bench_other.py", ["bench/bench_mine.py", "bench/bench_other.py"]),
+        ("python -m pytest bench/bench_mine.py sub/bench", ["bench/bench_mine.py", "sub/bench"]),
         ("uv run pytest -q -- 'my bench'", ["my bench"]),
         ("/usr/bin/env -i /opt/bin/pytest 'bench/bench_mine.py::bench_mine[1-a b]'", ["bench/bench_mine.py"]),
         ("pytest -k bench sub/bench", ["sub/bench"]),
@@ -47,7 +52,8 @@ def test_another_directory(command):
 @pytest.mark.parametrize(
     "command",
     ["", "pytest", "pytest gone", "pytest run.json", "breakeven merge bench", "echo bench", "pytest 'bench",
-     "cd .. && pytest out", "pytest ../out", "pytest /etc", "pytest " + "a" * 5000, "pytest 'a\0b'", "pytest -k bench"],
+     "cd .. && pytest out", "pytest ../out", "pytest /etc", "pytest " + "a" * 5000, "pytest 'a\0b'",
+     "pytest -k bench"],
 )  # fmt: skip
 def test_no_benchmarks_here(command):
     """Those elsewhere are not taken from a run file: pytest executes what is there."""
@@ -57,5 +63,7 @@ def test_no_benchmarks_here(command):
 def test_given_paths():
     assert given_paths("../out") == BenchPaths(("../out",))
     for missing in ("gone", ""):
-        with pytest.raises(UsageError, match="--bench '.*' does not exist; give the folder of the benchmarks"):
+        with pytest.raises(
+            UsageError, match=r"--bench '.*' does not exist; give the folder of the benchmarks"
+        ):
             given_paths(missing)

@@ -74,7 +74,9 @@ def test_some_failed(runs, capsys):
      (5, "", "no benchmark was found there")],
 )  # fmt: skip
 def test_pytest_failed(runs, code, content, why):
-    with pytest.raises(BreakevenError, match=f"pytest bench ended with exit code {code} .*: {why}; give") as error:
+    with pytest.raises(
+        BreakevenError, match=f"pytest bench ended with exit code {code} .*: {why}; give"
+    ) as error:
         measured(["bench"], (), runner(runs, code, content))
     assert "\n" not in str(error.value)
 

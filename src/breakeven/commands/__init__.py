@@ -24,6 +24,7 @@ breakeven itself, with a line that asks to report it; 130 interrupted; 141 nobod
 from breakeven.commands import (
     ab,
     calibrate,
+    card,
     ci,
     compare,
     doctor,
@@ -43,6 +44,7 @@ COMMANDS = (
     Command("calibrate", "run one command several times, and store the noise of this machine", calibrate),
     Command("history", "keep runs, find which commit changed what, and fail on regressions", history),
     Command("predict", "predict machines that are not here, from a run of this CPU", predict),
+    Command("card", "fit what predicts a machine with an accelerator to its run files", card),
     Command("merge", "join the run files of a sweep's shards into one", merge),
     Command("fleet", "measure a folder on every machine class of a Ray cluster", fleet),
     Command("recover", "make a run file of the journal of a run that died", recover),
