@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from breakeven.predict.text import rent_sentences
+from breakeven.format import capital
+from breakeven.predict.text import rent_text
 from breakeven.render.predict_files import write_prediction
 from breakeven.render.predict_page import to_html
 from support.hostile import HOSTILE, check
@@ -41,7 +42,9 @@ def test_sections(found):
         "What this rests on",
     ]
     text = text_of(page)
-    for line in (*found.verdict.split("\n"), *rent_sentences(found)):
+    commands = [one.command for one in found.rents]
+    assert commands
+    for line in (*found.verdict.split("\n"), *(capital(rent_text(one)) for one in found.rents), *commands):
         assert " ".join(line.split()) in " ".join(text.split())
     assert "h100-16core (predicted)" in text
     assert 'href="predictions.csv"' in page
@@ -59,7 +62,10 @@ def test_self_contained(found):
     """The page has no script and loads nothing."""
     page = to_html(found, "1.0", [])
     assert "<script" not in page
-    assert not re.search(r'(?:src|href)="(?!#)', page)
+    assert "src=" not in page
+    assert {link for link in re.findall(r'href="([^"]*)"', page) if not link.startswith("#")} == {
+        one.file for one in found.rents
+    }
 
 
 def test_both_forms_of_the_chart(found):
@@ -78,6 +84,7 @@ def test_files(tmp_path, found):
         "predictions.json",
         "predictions.csv",
         "predictions.md",
+        *(one.file for one in found.rents),
         "break_even.svg",
         "break_even.png",
         "index.html",
@@ -92,12 +99,7 @@ def test_nothing_predicted(tmp_path, planted):
     home = tmp_path / "out"
     write_prediction(prediction(tmp_path, cpu_run()), home, "1.0")
     write_prediction(prediction(tmp_path, cpu_run(), unknown=(1, 8, 64, 512)), home, "1.0")
-    assert sorted(path.name for path in home.iterdir()) == [
-        "index.html",
-        "predictions.csv",
-        "predictions.json",
-        "predictions.md",
-    ]
+    assert not [*home.glob("break_even.*")]
     page = (home / "index.html").read_text("utf-8")
     assert "custom op `mine` cannot be traced" in text_of(page)
     assert "<svg" not in page

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from breakeven.predict.cards import Card
     from breakeven.predict.prediction import Counts, Predictions
     from breakeven.runs.reader import Runs
+
+SWEEP = re.compile(r"""--breakeven-sweep[= ](?:'[^']*'|"[^"]*"|[^\s'"]+)""")
+"""The option of a measurement that decides which cells there are."""
 
 MAX_STEPS = 10**12
 """More steps are a mistake: at a microsecond each they take 11 days."""
@@ -127,6 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: a machine is unknown or named twice; and as the functions it calls.
     """
+    from breakeven.commands.measured import measured
     from breakeven.predict.prediction import predict
     from breakeven.report.money import Price
     from breakeven.report.report import analyze
@@ -141,7 +147,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"bench_mine.py --on {one_line(arguments.on[0], 100)}`"
         )
     cards = _cards(arguments.on, arguments.bench)  # a wrong name must not cost a measurement
-    runs = reader.read(_measured(arguments.runs, arguments.pytest))
+    runs = reader.read(measured(arguments.runs, arguments.pytest))
     found = predict(
         analyze(runs),
         _counted(runs, arguments.bench),
@@ -149,7 +155,7 @@ def run(arguments: argparse.Namespace) -> int:
         prices=tuple(starmap(Price, arguments.price)),
         steps=arguments.steps,
         baseline=arguments.baseline,
-        folder=arguments.bench or "bench",
+        pytest=_pytest(runs, arguments.bench),
     )
     FORMATS[arguments.format](found)
     if arguments.output is not None:
@@ -176,24 +182,14 @@ def training_steps(text: str) -> int:
     return steps
 
 
-def _measured(paths: list[str], options: list[str]) -> list[str]:
-    """Return the run files, one of them measured now where benchmarks are given."""
-    benchmarks = [path for path in paths if path.endswith(".py") or os.path.isdir(path)]  # noqa: PTH112 - any text
-    if options and not benchmarks:
-        raise UsageError(
-            f"{one_line(options[0], 60)!r} after -- is an option of pytest, and {one_line(paths[0], 200)} is "
-            "measured already; give a benchmark file or folder, or leave it out"
-        )
-    if not benchmarks:
-        return paths
-    if len(benchmarks) < len(paths):
-        raise UsageError(
-            f"{one_line(benchmarks[0], 200)} would be measured, and other paths are run files; give either "
-            "benchmarks or run files"
-        )
-    from breakeven.commands.measured import measured
+def _pytest(runs: Runs, bench: str | None) -> list[str]:
+    """Return the arguments with which pytest collects the cells of a run again."""
+    from breakeven.commands.bench_paths import paths_in
 
-    return [os.fspath(measured(benchmarks, options))]
+    places = [[bench]] if bench is not None else []
+    places += [list(place.paths) for run in runs.runs if (place := paths_in(run.command)) is not None]
+    sweeps = [word for run in runs.runs for word in SWEEP.findall(run.command)]
+    return [*(places[0] if places else ["bench"]), *shlex.split(" ".join(sweeps[:1]))]
 
 
 def _counted(runs: Runs, bench: str | None) -> Counts:
@@ -242,7 +238,17 @@ def _card(name: str, bench: str | None) -> Card:
     if "benchmarks" not in mapping(load_json(name)):
         return read_card(name)
     runs = reader.read([name])
-    return fit_card(runs.runs, _counted(runs, bench).of, Path(name).stem, None)
+    return fit_card(runs.runs, _counted(runs, bench).of, _label(Path(name)))
+
+
+def _label(path: Path) -> str:
+    """Return the name of the machine that measured a run: of its file, or of its folder for ``run.json``.
+
+    >>> _label(Path("results/h100-16core/run.json")), _label(Path("h100.json"))
+    ('h100-16core', 'h100')
+    """
+    folder = path.resolve().parent.name
+    return folder if path.stem == "run" and folder else path.stem
 
 
 def _shipped() -> list[Card]:

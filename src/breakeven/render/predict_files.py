@@ -28,10 +28,14 @@ def write_prediction(found: Predictions, directory: Path, version: str) -> list[
 
     A chart that only an older prediction had is removed.
 
+    For each machine with cells in question there is a list of them, for ``BREAKEVEN_CASES``.
+
     Raises:
         UsageError: the directory or a file in it cannot be written; the old files are unchanged.
     """
-    contents = {name: encoded(make(found)) for name, make in TEXTS.items()} | _charts(found)
+    contents = {name: encoded(make(found)) for name, make in TEXTS.items()}
+    contents |= {one.file: encoded("".join(f"{case}\n" for case in one.cases)) for one in found.rents}
+    contents |= _charts(found)
     page = encoded(to_html(found, version, list(contents)))
     written = write_files({**contents, PAGE: page}, directory)
     for name in CHARTS:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from breakeven import format as fmt
 from breakeven.predict.chart import chart
 from breakeven.predict.prediction import Predictions
-from breakeven.predict.text import not_predicted_sentences, rent_sentences
+from breakeven.predict.text import afterwards, not_predicted_sentences, rent_text
 from breakeven.render.escaping import html_text
 from breakeven.render.figures.break_even import ChartPart, description, folded_title, parts
 from breakeven.render.figures.predicted import CELLS, TITLE, machines_name, narrow, wide
@@ -70,7 +70,8 @@ def to_html(found: Predictions, version: str, files: Sequence[str]) -> str:
         charts=[_shown(found, part) for part in parts(whole, CHART)],
         more_charts=folded_title(whole),
         break_evens=[table for table in (break_even_table(found), *dollar_tables(found)) if table.rows],
-        rents=list(rent_sentences(found)),
+        rents=[(fmt.capital(rent_text(one)), one.file, one.command) for one in found.rents],
+        afterwards=fmt.capital(afterwards(found)),
         trainings=list(training_tables(found)),
         cells=list(cell_tables(found)),
         not_predicted=list(not_predicted_sentences(found)),
