@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from breakeven.commands.arguments import directory_path, file_path, price, whole_number
-from breakeven.commands.base import NOT_JUDGED, OK, add_format, print_line, show
+from breakeven.commands.base import NOT_JUDGED, OK, add_format, print_line, show, version
 from breakeven.errors import UsageError
 from breakeven.format import joined, one_line
 
@@ -107,7 +107,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "-o", "--output", type=directory_path, metavar="DIR",
-        help="also write predictions.json, .csv and .md into this directory (default: print only)",
+        help="also write a page, the chart, and predictions.json, .csv and .md into this directory (default: "
+        "print only)",
     )  # fmt: skip
     parser.add_argument(
         "--baseline", metavar="[MACHINE/]DEVICE",
@@ -160,7 +161,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         from breakeven.render.predict_files import write_prediction
 
-        written = write_prediction(found, arguments.output)
+        written = write_prediction(found, arguments.output, version())
         stream = sys.stdout if arguments.format == "terminal" else sys.stderr
         names = ", ".join(path.name for path in written)
         print_line(f"written to {arguments.output}{os.sep}: {names}", stream)

@@ -12,7 +12,7 @@ from breakeven.device_names import device_name
 from breakeven.predict.break_even import PredictedBreakEven
 from breakeven.predict.cards import Card
 from breakeven.predict.cells import PredictedCell
-from breakeven.predict.rent import SHORT
+from breakeven.predict.rent import SHORT, Rent
 from breakeven.report.answer import Choice, compose
 from breakeven.report.speedup import DeviceVerdict
 from breakeven.report.text import times_text
@@ -68,16 +68,26 @@ def verdict_text(found: Predictions) -> str:
 def rent_sentences(found: Predictions) -> Iterator[str]:
     """Yield what to rent to settle what is open, and what to run there and here."""
     for one in found.rents:
-        minutes, count = fmt.plural(one.minutes, "minute"), fmt.plural(len(one.cells), "cell")
-        yield (
-            f"rent {one.machine} for about {minutes} (an estimate, without setting it up) for the {count} in "
-            f"question, which -o DIR lists in DIR/{one.file}: {one.command}"
-        )
+        yield f"{rent_text(one)}, which -o DIR lists in DIR/{one.file}: {one.command}"
     if found.rents:
-        yield (
-            f"then compare with `breakeven report RUN {found.rents[0].json} --baseline RUN/"
-            f"{found.baseline.device}`; {SHORT} instead of the list takes a first look at the extremes"
-        )
+        yield afterwards(found)
+
+
+def rent_text(one: Rent) -> str:
+    """Return what to rent for which cells."""
+    minutes, count = fmt.plural(one.minutes, "minute"), fmt.plural(len(one.cells), "cell")
+    estimate = "an estimate, without setting it up"
+    return f"rent {one.machine} for about {minutes} ({estimate}) for the {count} in question"
+
+
+def afterwards(found: Predictions) -> str:
+    """Return what to run once the cells in question are measured; empty without any."""
+    if not found.rents:
+        return ""
+    return (
+        f"then compare with `breakeven report RUN {found.rents[0].json} --baseline RUN/"
+        f"{found.baseline.device}`; {SHORT} instead of the list takes a first look at the extremes"
+    )
 
 
 def not_predicted_sentences(found: Predictions) -> Iterator[str]:
