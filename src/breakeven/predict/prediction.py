@@ -96,7 +96,7 @@ def predict(
     prices: Sequence[Price] = (),
     steps: int | None = None,
     baseline: str | None = None,
-    folder: str = "bench",
+    pytest: Sequence[str] = ("bench",),
 ) -> Predictions:
     """Return the prediction of the training steps that a run measured on a CPU.
 
@@ -107,7 +107,7 @@ def predict(
         prices: of the baseline's device and of cards, by name.
         steps: of a training, whose hours are wanted.
         baseline: ``DEVICE`` or ``MACHINE/DEVICE``, by default the CPU that an accelerator is compared with.
-        folder: the benchmarks, for the commands to run.
+        pytest: the benchmarks and the options that collect the cells, for the commands to run.
 
     Raises:
         UsageError: no training step was timed on the baseline, or a price names nothing that is here.
@@ -132,7 +132,7 @@ def predict(
         break_evens_usd=tuple(break_evens(cells, holes, _ratio(usd, against.device))) if prices else None,
         steps=steps,
         trainings=None if steps is None else tuple(trainings(cells, steps, usd)),
-        rents=tuple(rents(cards, lines, folder)),
+        rents=tuple(rents(cards, lines, pytest)),
         not_predicted=tuple(_not_predicted(missing)),
         warnings=(
             *(line for run in report.runs for line in busy_lines(run)),
@@ -164,8 +164,9 @@ def _baseline(report: Report, asked: str | None) -> tuple[Baseline, Machine]:
     if found is not None and found.machine is not None:
         places = [(found.machine, found.device)]
     else:
-        chosen = {home: _chosen(names, found) for home, names in devices.items()}
-        places = [(home, device) for home, device in chosen.items() if device in devices[home]]
+        known = {one.class_id: devices[one.class_id] for one in report.machines if one.class_id in devices}
+        chosen = {home: _chosen(names, found) for home, names in known.items()}
+        places = [(home, device) for home, device in chosen.items() if device in known[home]]
     labels = report.labels
     if len(places) > 1:
         here = "; ".join(f"{labels[home]}/{device}" for home, device in places)

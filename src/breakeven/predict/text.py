@@ -12,7 +12,7 @@ from breakeven.device_names import device_name
 from breakeven.predict.break_even import PredictedBreakEven
 from breakeven.predict.cards import Card
 from breakeven.predict.cells import PredictedCell
-from breakeven.predict.rent import SHORT
+from breakeven.predict.rent import SHORT, Rent
 from breakeven.report.answer import Choice, compose
 from breakeven.report.speedup import DeviceVerdict
 from breakeven.report.text import times_text
@@ -68,16 +68,26 @@ def verdict_text(found: Predictions) -> str:
 def rent_sentences(found: Predictions) -> Iterator[str]:
     """Yield what to rent to settle what is open, and what to run there and here."""
     for one in found.rents:
-        minutes, count = fmt.plural(one.minutes, "minute"), fmt.plural(len(one.cells), "cell")
-        yield (
-            f"rent {one.machine} for about {minutes} (an estimate, without setting it up), which times the "
-            f"{count} in question there: {one.command}"
-        )
+        yield f"{rent_text(one)}, which -o DIR lists in DIR/{one.file}: {one.command}"
     if found.rents:
-        yield (
-            f"then compare: breakeven report RUN {found.rents[0].machine}.json --baseline RUN/"
-            f"{found.baseline.device}; for a first look at the extremes alone use {SHORT}"
-        )
+        yield afterwards(found)
+
+
+def rent_text(one: Rent) -> str:
+    """Return what to rent for which cells."""
+    minutes, count = fmt.plural(one.minutes, "minute"), fmt.plural(len(one.cells), "cell")
+    estimate = "an estimate, without setting it up"
+    return f"rent {one.machine} for about {minutes} ({estimate}) for the {count} in question"
+
+
+def afterwards(found: Predictions) -> str:
+    """Return what to run once the cells in question are measured; empty without any."""
+    if not found.rents:
+        return ""
+    return (
+        f"then compare with `breakeven report RUN {found.rents[0].json} --baseline RUN/"
+        f"{found.baseline.device}`; {SHORT} instead of the list takes a first look at the extremes"
+    )
 
 
 def not_predicted_sentences(found: Predictions) -> Iterator[str]:
@@ -107,8 +117,8 @@ def _of_one_model(found: Predictions) -> Iterator[str]:
     clauses = [_clause(line, machines[line.machine], found.baseline_name) for line in found.break_evens]
     best = _best(found.break_evens) if len(clauses) == 1 else ""
     text = "; ".join(clauses)
-    yield f"Predicted: {text} for {model}{best}."
-    yield f"Predicted: {text} for {model}."
+    yield f"Predicted for {model}: {text}{best}."
+    yield f"Predicted for {model}: {text}."
     yield f"Predicted: {text}."
     yield f"Predicted: {fmt.plural(len(clauses), 'machine')}, each in the table."
 
@@ -144,7 +154,7 @@ def _best(lines: Sequence[PredictedBreakEven]) -> str:
         return ""
     best = max(shown, key=lambda one: one.low)
     ends = f"{times_text(best.low)} to {times_text(best.high)}"
-    return f" (at batch {fmt.batch_size(best.batch_size)}, {ends} as fast)"
+    return f"; {ends} as fast at batch {fmt.batch_size(best.batch_size)}"
 
 
 def _of_models(found: Predictions) -> Iterator[str]:
