@@ -151,10 +151,11 @@ def test_a_run_file(doctor, monkeypatch, tmp_path):
     ("given", "line"),
     [
         (
-            "h200",
-            "--against 'h200': neither a card that comes with breakeven nor a file; choose from h100-16core, "
+            "a100",
+            "--against 'a100': neither a card that comes with breakeven nor a file; choose from h100-16core, "
             "or give a card file or a run file of the machine",
         ),
+        ("h100-16cores", "neither a card that comes with breakeven nor a file; did you mean 'h100-16core'?"),
         ("", "'' is not a path"),
     ],
 )

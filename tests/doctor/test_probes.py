@@ -1,5 +1,6 @@
 """Probe steps: what each is sensitive to, and planted slow numbers on a simulated machine."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from breakeven.doctor import probes
 from breakeven.doctor.probe_process import time_probes, time_step
 from breakeven.doctor.probes import PROBES, SizedProbe, count_work, probes_for, sized
 from breakeven.hardware.devices import Cpu
+from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
 from breakeven.predict.numbers import Number, slowed, value, value_text
 from breakeven.predict.work import Work
 from support.machine_cards import CARD, SimulatedMachine
@@ -133,3 +135,33 @@ def test_sizes_for_an_h100(one):
     assert chosen.part_s > 0.75 * chosen.step.seconds
     sizes = {"launches": 64, "arithmetic float32": 4096, "arithmetic bfloat16": 8192, "memory": 131072}
     assert chosen.size == (sizes | {"copy": 65536})[one.name]
+
+
+def test_rounds_of_many_steps():
+    """A step of 3.1 ms, and a launch that only the first of the 7 steps in 20 ms waits for."""
+    unit = 1e-4
+    device = SimulatedDevice(SimulatedClock(), 0.25 * unit)
+    costs = Costs(**{name: value * unit for name, value in vars(Costs()).items()})
+    workload = simulated_workload(device, costs)
+    assert time_step(workload, device, device.clock) == pytest.approx((31 + 0.25 / 7) * unit, rel=1e-9)
+    assert device.clock.now == pytest.approx(0.8, abs=0.1)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_format_is_that_of_the_probe(wanted):
+    """Every step runs with the TF32 switch as its workload wants it."""
+    switches, seen = [None], []
+    machine = SimulatedMachine(SMALL)
+
+    @contextmanager
+    def tf32_set(value):
+        switches.append(value)
+        yield
+        switches.pop()
+
+    def charge():
+        seen.append(switches[-1])
+
+    machine.tf32_set, machine.charge, machine.why_no_tf32 = tf32_set, charge, lambda: None
+    time_step(replace(probe("arithmetic tf32").recipe(4), tf32=wanted), machine, iter(range(10**6)).__next__)
+    assert set(seen[5:]) == {wanted}
