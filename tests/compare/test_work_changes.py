@@ -118,6 +118,6 @@ def test_formats(side, form, capsys):
         assert json.loads(same)["work_changes"] == []
     else:
         text = html.unescape(changed).replace("\\", "")
-        assert "Counts per step that changed" in text
+        assert "Counts of a step that changed" in text
         assert "mlp width=128: 214 -> 231 operators in train" in text
-        assert "Counts per step" not in same
+        assert "Counts of a step" not in same

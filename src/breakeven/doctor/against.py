@@ -25,7 +25,7 @@ from breakeven.predict.work import Work
 
 MAX_PROCESSES = 3
 MAX_S = 30.0
-"""No further process starts if it would end later than this, by the time of the one before."""
+"""No further process starts if it would end later than this, by the longest one before it."""
 
 TIMEOUT_S = 180.0
 """A process that takes longer is ended: its device hangs."""
@@ -166,7 +166,7 @@ def compare_with(
     begin = clock()
     chosen = {probe.name: sized(probe, card, count) for probe in probes_for(card)}
     sizes = {name: one.size for name, one in chosen.items() if isinstance(one, SizedProbe)}
-    processes = _take_all(sizes, take or in_process, starting, clock) if sizes else []
+    processes = _take_all(sizes, take or in_process, starting, clock, begin) if sizes else []
     numbers = [
         _compared(probe, card, chosen[probe.name], [times.get(probe.name, "") for times in processes])
         for probe in probes_for(card)
@@ -179,8 +179,9 @@ def _take_all(
     take: Callable[[Mapping[str, int]], Times],
     starting: Callable[[int], object],
     clock: Clock,
+    begin: float,
 ) -> list[Times]:
-    begin, longest_s, found = clock(), 0.0, list[Times]()
+    longest_s, found = 0.0, list[Times]()
     while len(found) < MAX_PROCESSES and clock() - begin + longest_s <= MAX_S:
         starting(len(found))
         start = clock()

@@ -23,7 +23,7 @@ LABELS = {
     Place.SLOWER: "SLOWER",
     Place.FASTER: "faster",
     Place.INSIDE: "inside",
-    Place.UNKNOWN: "not measured",
+    Place.UNKNOWN: "unknown",
 }
 
 

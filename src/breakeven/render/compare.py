@@ -48,7 +48,7 @@ WORST_FIRST = (
 
 TITLE = "Candidate's time / the baseline's, worst first"
 
-WORK_TITLE = "Counts per step that changed (exact: timing noise has no part in them)"
+WORK_TITLE = "Counts of a step that changed (exact, without timing noise)"
 
 _IN_JSON = "all in --format json"
 
