@@ -21,7 +21,7 @@ from breakeven.format import joined, one_line
 
 if TYPE_CHECKING:
     from breakeven.predict.cards import Card
-    from breakeven.predict.prediction import Counts, Predictions
+    from breakeven.predict.prediction import Predictions
     from breakeven.runs.reader import Runs
 
 SWEEP = re.compile(r"""--breakeven-sweep[= ](?:'[^']*'|"[^"]*"|[^\s'"]+)""")
@@ -132,6 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: a machine is unknown or named twice; and as the functions it calls.
     """
+    from breakeven.commands.counted import counted
     from breakeven.commands.measured import measured
     from breakeven.predict.prediction import predict
     from breakeven.report.money import Price
@@ -150,12 +151,13 @@ def run(arguments: argparse.Namespace) -> int:
     runs = reader.read(measured(arguments.runs, arguments.pytest))
     found = predict(
         analyze(runs),
-        _counted(runs, arguments.bench),
+        counted(runs, arguments.bench),
         cards,
         prices=tuple(starmap(Price, arguments.price)),
         steps=arguments.steps,
         baseline=arguments.baseline,
         pytest=_pytest(runs, arguments.bench),
+        warnings=runs.warnings,
     )
     FORMATS[arguments.format](found)
     if arguments.output is not None:
@@ -192,15 +194,6 @@ def _pytest(runs: Runs, bench: str | None) -> list[str]:
     return [*(places[0] if places else ["bench"]), *shlex.split(" ".join(sweeps[:1]))]
 
 
-def _counted(runs: Runs, bench: str | None) -> Counts:
-    """Return what a training step of each cell does."""
-    from breakeven.commands.counted import counted
-    from breakeven.predict.prediction import Counts
-
-    found = counted(runs, bench)
-    return Counts(found.of, found.unknown)
-
-
 def _cards(named: Sequence[str], bench: str | None) -> list[Card]:
     """Return the card of each machine that ``--on`` names."""
     names = [
@@ -220,6 +213,7 @@ def _cards(named: Sequence[str], bench: str | None) -> list[Card]:
 
 def _card(name: str, bench: str | None) -> Card:
     """Return a card that comes with breakeven, one of a file, or one fitted from a run file."""
+    from breakeven.commands.counted import counted
     from breakeven.predict.cards import card_of, read_card, shipped_cards
     from breakeven.predict.fit import fit_card
     from breakeven.runs import reader
@@ -239,7 +233,7 @@ def _card(name: str, bench: str | None) -> Card:
     if "benchmarks" not in mapping(content):
         return card_of(content, name)
     runs = reader.read([name])
-    return fit_card(runs.runs, _counted(runs, bench).of, _label(Path(name)))
+    return fit_card(runs.runs, counted(runs, bench).of, _label(Path(name)))
 
 
 def _label(path: Path) -> str:
