@@ -85,7 +85,7 @@ def test_what_is_not_measured(doctor):
         return lambda sizes: machine(CARD)(sizes) | failed
 
     code, out, _ = doctor("--against", "h100-16core", take=taken(copy="out of memory \x1b[31m"))
-    assert (code, "copy not measured: out of memory \\x1b[31m" in out) == (0, True)
+    assert (code, "not measured (out of memory \\x1b[31m): copy\n" in out) == (0, True)
     code, out, _ = doctor("--against", "h100-16core", take=lambda sizes: dict.fromkeys(sizes, "no driver"))
     assert (code, out.splitlines()[-1]) == (3, "Not compared with h100-16core: no probe step could be timed.")
 

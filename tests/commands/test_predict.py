@@ -109,7 +109,6 @@ def test_every_title_and_column_is_marked(run, h100, planted, capsys, form):
     assert text.removeprefix("**").startswith("Predicted")
     flat = " ".join(text.split())
     for title in (
-        "from which batch size h100-16core is faster than cpu",
         "from which batch size h100-16core is cheaper than cpu",
         "a training of 1,000 steps",
     ):

@@ -106,6 +106,23 @@ def test_untimed_cells(planted, tmp_path):
     assert "1 cell was not timed on cpu, and cannot be compared" in found.warnings
 
 
+def test_disturbed_cells(planted, tmp_path):
+    """Where only some are, the warning has their number and the flags."""
+    planted(h100_16core=(2e-3, 0.0, 2.0))
+    content = cpu_run()
+    content["benchmarks"][0]["extra_info"]["flags"] = ["contended"]
+    found = prediction(tmp_path, content)
+    assert (
+        "1 of 4 measured times was disturbed (contended), and so are their predicted speedups; `breakeven "
+        "report` has the causes"
+    ) in found.warnings
+
+
+def test_warnings_of_the_reader(planted, tmp_path):
+    planted(h100_16core=(2e-3, 0.0, 2.0))
+    assert prediction(tmp_path, cpu_run(), warnings=["left out: x"]).warnings[0] == "left out: x"
+
+
 def test_widened(planted, tmp_path):
     """Each reason for a wider band is a warning, with the number of its cells."""
     planted(widened=("batch 512 is far",), h100_16core=(2e-3, 0.0, 2.0))

@@ -20,7 +20,7 @@ from breakeven.format import one_line
 
 if TYPE_CHECKING:
     from breakeven.predict.cards import Card
-    from breakeven.predict.prediction import Counts, Predictions
+    from breakeven.predict.prediction import Predictions
     from breakeven.runs.reader import Runs
 
 SWEEP = re.compile(r"""--breakeven-sweep[= ](?:'[^']*'|"[^"]*"|[^\s'"]+)""")
@@ -131,6 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: a machine is unknown or named twice; and as the functions it calls.
     """
+    from breakeven.commands.counted import counted
     from breakeven.commands.measured import measured
     from breakeven.predict.prediction import predict
     from breakeven.report.money import Price
@@ -149,12 +150,13 @@ def run(arguments: argparse.Namespace) -> int:
     runs = reader.read(measured(arguments.runs, arguments.pytest))
     found = predict(
         analyze(runs),
-        _counted(runs, arguments.bench),
+        counted(runs, arguments.bench),
         cards,
         prices=tuple(starmap(Price, arguments.price)),
         steps=arguments.steps,
         baseline=arguments.baseline,
         pytest=_pytest(runs, arguments.bench),
+        warnings=runs.warnings,
     )
     FORMATS[arguments.format](found)
     if arguments.output is not None:
@@ -189,15 +191,6 @@ def _pytest(runs: Runs, bench: str | None) -> list[str]:
     places += [list(place.paths) for run in runs.runs if (place := paths_in(run.command)) is not None]
     sweeps = [word for run in runs.runs for word in SWEEP.findall(run.command)]
     return [*(places[0] if places else ["bench"]), *shlex.split(" ".join(sweeps[:1]))]
-
-
-def _counted(runs: Runs, bench: str | None) -> Counts:
-    """Return what a training step of each cell does."""
-    from breakeven.commands.counted import counted
-    from breakeven.predict.prediction import Counts
-
-    found = counted(runs, bench)
-    return Counts(found.of, found.unknown)
 
 
 def _cards(named: Sequence[str], bench: str | None) -> list[Card]:

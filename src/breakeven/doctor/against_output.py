@@ -14,6 +14,7 @@ from rich.text import Text
 from breakeven import format as fmt
 from breakeven.case import SCHEMA
 from breakeven.doctor.against import Against, Compared, Place
+from breakeven.grouping import grouped
 from breakeven.predict.numbers import UNITS, Number, value_text
 from breakeven.render.escaping import terminal_text
 from breakeven.render.json_output import Amount, Count, JsonOutput, Name, Ratio, Version, json_text
@@ -102,9 +103,9 @@ def against_renderables(found: Against) -> Iterator[RenderableType]:
     for one in found.numbers:
         table.add_row(*(Text(terminal_text(cell)) for cell in _row(one)), _label(one))
     yield table
+    for why, names in grouped((one.why, one.probe.name) for one in found.at(Place.UNKNOWN)).items():
+        yield Text(terminal_text(f"not measured ({why}): {', '.join(names)}"))
     for one in found.numbers:
-        if one.why:
-            yield Text(terminal_text(f"{one.probe.name} not measured: {one.why}"))
         for phrase in one.widened:
             yield Text(terminal_text(f"{one.probe.name}: {phrase}, so its interval is wide"))
         if one.remedy:
