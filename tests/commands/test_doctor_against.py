@@ -49,17 +49,17 @@ def doctor(monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("factor", "code", "inside", "place"),
+    ("factor", "code", "fit", "place"),
     [(1, 0, True, "inside"), (3, 3, False, "slower"), (0.2, 0, True, "faster")],
 )
-def test_json(doctor, factor, code, inside, place):
+def test_json(doctor, factor, code, fit, place):
     reached, out, err = doctor(
         "--against", "h100-16core", "--format", "json", like=slowed(CARD, Number.LAUNCHES, factor)
     )
     content = json.loads(out)
     jsonschema.validate(content, json_schema(AgainstJson))
     assert (reached, err) == (code, "")
-    assert (content["card"], content["inside"], content["processes"]) == ("h100-16core", inside, 3)
+    assert (content["card"], content["fit"], content["processes"]) == ("h100-16core", fit, 3)
     launches = content["numbers"][0]
     assert (launches["number"], launches["place"]) == ("launches", place)
     assert launches["slowdown"] == pytest.approx(factor, rel=0.01)

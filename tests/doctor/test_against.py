@@ -32,7 +32,7 @@ def test_a_normal_machine():
     found = compared(machine(CARD))
     assert set(places(found).values()) == {Place.INSIDE}
     assert [one.slowdown for one in found.numbers] == pytest.approx([1.0] * 5)
-    assert found.inside
+    assert found.fit
     assert found.processes == 3
     assert found.summary == "As fast as its class: 5 of 5 numbers are within what h100-16core predicts."
 
@@ -53,7 +53,7 @@ def test_a_planted_slow_number(number, format_, name):
     (one,) = found.at(Place.SLOWER)
     assert one.slowdown == pytest.approx(2.5, rel=0.01)
     assert one.remedy == against.REMEDIES[number]
-    assert found.inside is False
+    assert found.fit is False
     assert found.summary == f"Slower than h100-16core: {name} 2.5x slower than this class."
 
 
@@ -61,7 +61,7 @@ def test_a_faster_machine_is_fit():
     found = compared(machine(slowed(CARD, Number.COPY, 0.3)))
     (one,) = found.at(Place.FASTER)
     assert (one.text, one.remedy) == ("3.3x faster", against.FASTER)
-    assert found.inside
+    assert found.fit
     assert found.summary.endswith("are within what h100-16core predicts, or faster: copy 3.3x faster.")
 
 
@@ -115,15 +115,15 @@ def test_what_fails_is_not_measured():
     found = compared(lambda sizes: machine(CARD)(sizes) | {"copy": "out of memory"})
     assert found.numbers[-1].place is Place.UNKNOWN
     assert found.numbers[-1].why == "out of memory"
-    assert found.inside
+    assert found.fit
     found = compared(lambda sizes: dict.fromkeys(sizes, "no driver"))
-    assert (found.inside, found.processes) == (None, 1)
+    assert (found.fit, found.processes) == (None, 1)
     assert found.summary == "Not compared with h100-16core: no probe step could be timed."
 
 
 def test_a_probe_without_a_size_starts_no_process():
     found = compare_with(CARD, count=lambda _: "not counted", take=None)
-    assert (found.processes, found.inside) == (0, None)
+    assert (found.processes, found.fit) == (0, None)
     assert {one.why for one in found.numbers} == {"not counted"}
 
 

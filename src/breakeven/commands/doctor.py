@@ -114,7 +114,7 @@ def _against(arguments: argparse.Namespace) -> int:
         sys.stdout.write(against_output.against_json(found))
     else:
         show(against_output.against_renderables(found))
-    return OK if found.inside else NOT_JUDGED
+    return OK if found.fit else NOT_JUDGED
 
 
 def _selftest(arguments: argparse.Namespace) -> int:

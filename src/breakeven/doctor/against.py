@@ -122,7 +122,7 @@ class Against:
         return [number for number in self.numbers if number.place is place]
 
     @property
-    def inside(self) -> bool | None:
+    def fit(self) -> bool | None:
         """Whether no number is slower than the interval; None where nothing was measured."""
         if len(self.at(Place.UNKNOWN)) == len(self.numbers):
             return None
@@ -132,10 +132,10 @@ class Against:
     def summary(self) -> str:
         """The answer in one line."""
         name = fmt.one_line(self.card.name, 60)
-        if self.inside is None:
+        if self.fit is None:
             return f"Not compared with {name}: no probe step could be timed."
         measured = len(self.numbers) - len(self.at(Place.UNKNOWN))
-        if self.inside:
+        if self.fit:
             faster = [f"{one.probe.name} {one.text}" for one in self.at(Place.FASTER)]
             beyond = f", or faster: {fmt.listed(faster)}" if faster else ""
             of_all = f"{measured} of {len(self.numbers)} numbers"

@@ -55,13 +55,13 @@ class NumberJson(JsonOutput):
 class AgainstJson(JsonOutput):
     """What `breakeven doctor --against CARD --format json` prints.
 
-    `inside` is whether no number is slower than its interval; null where none was measured.
+    `fit` is whether no number is slower than its interval; null where none was measured.
     """
 
     schema: Version
     card: Name
     hardware: str
-    inside: bool | None
+    fit: bool | None
     summary: Name
     processes: Count
     seconds: Amount
