@@ -21,6 +21,9 @@ from pathlib import Path
 import pytest
 
 from breakeven.cli import main
+from breakeven.doctor.against import Against
+from breakeven.doctor.against_output import AgainstJson
+from breakeven.doctor.facts import MachineFacts
 from breakeven.doctor.output import CheckupJson, SelfTestJson
 from breakeven.render.calibrate import CalibrationJson
 from breakeven.render.compare import ComparisonJson
@@ -31,8 +34,20 @@ from breakeven.render.history_json import (
     HistoryShowJson,
 )
 from breakeven.render.json_output import json_schema
+from breakeven.render.predict_data import CardsJson, PredictionJson
 from breakeven.render.report_data import ReportJson
-from support.frozen_machine import BUSY, FAILED, HEALTHY, PASSED, UNFIT, freeze, replay
+from support.frozen_machine import (
+    AS_ITS_CLASS,
+    BUSY,
+    FAILED,
+    HEALTHY,
+    PASSED,
+    UNFIT,
+    UNLIKE_ITS_CLASS,
+    as_compared,
+    freeze,
+    replay,
+)
 from support.golden_inputs import BROKEN, make_inputs
 from support.pages import lines_of
 
@@ -61,6 +76,10 @@ H100_REPORT = f"report {H100} -o h100"
 SMALL_REPORT = f"report {SMALL_H100} -o small-h100"
 PROCESSES_REPORT = "report processes.json -o five"
 TWO_REPORT = "report tiny/laptop.json tiny/server.json -o two"
+PREDICT = (
+    "predict predicted/laptop.json --on predicted/h100.json,predicted/l4.json --steps 200000 "
+    "--price cpu=0.20/h --price h100-16core=2.00/h"
+)
 ACCEPT = "history accept 0000014 --reason 'one more layer' --store changing --accepted meant.json"
 
 OUTPUTS = {
@@ -93,6 +112,13 @@ OUTPUTS = {
     "report-red.txt": Output("report mode-one.json mode-two.json -o red", 3),
     "report-red.json": Output("report mode-one.json mode-two.json --format json", 3),
     "report-forced.txt": Output("report mode-one.json mode-two.json -o forced --force"),
+    "predict.txt": Output(PREDICT),
+    "predict.json": Output(f"{PREDICT} --format json"),
+    "predict.csv": Output(f"{PREDICT} --format csv"),
+    "predict.md": Output(f"{PREDICT} --format markdown"),
+    "predict.page.txt": Output(f"{PREDICT} -o predicted/out", file="predicted/out/index.html"),
+    "predict-one.txt": Output("predict predicted/laptop.json --on predicted/h100.json"),
+    "predict-nothing.txt": Output("predict predicted/uncounted.json --on predicted/h100.json", 3),
     "compare-regressed.txt": Output(f"compare --baseline {BASE} --candidate {SLOW}", 1),
     "compare-regressed.md": Output(f"compare --baseline {BASE} --candidate {SLOW} --format markdown", 1),
     "compare-regressed.json": Output(f"compare --baseline {BASE} --candidate {SLOW} --format json", 1),
@@ -132,6 +158,7 @@ OUTPUTS = {
         f"help{''.join(f'-{word}' for word in words.split())}.txt": Output(f"{words} --help".strip())
         for words in (
             "", "report", "compare", "ab", "calibrate", "doctor", "ci", "merge", "fleet", "recover",
+            "predict", "card",
             "history", "history add", "history check", "history show", "history accept",
         )
     },
@@ -144,6 +171,9 @@ DOCTOR = {
     "doctor-busy.txt": ("doctor", BUSY, 3),
     "doctor-unfit.txt": ("doctor", UNFIT, 3),
     "doctor-unfit.json": ("doctor --format json", UNFIT, 3),
+    "doctor-against.txt": ("doctor --against h100-16core", AS_ITS_CLASS, 0),
+    "doctor-against-slower.txt": ("doctor --against h100-16core", UNLIKE_ITS_CLASS, 3),
+    "doctor-against-slower.json": ("doctor --against h100-16core --format json", UNLIKE_ITS_CLASS, 3),
     "doctor-selftest.txt": ("doctor --selftest", [PASSED], 0),
     "doctor-selftest-failed.txt": ("doctor --selftest", [PASSED, FAILED], 1),
     "doctor-selftest-failed.json": ("doctor --selftest --format json", [PASSED, FAILED], 1),
@@ -155,10 +185,13 @@ SCHEMAS = {
     "schema-calibrate.json": CalibrationJson,
     "schema-compare.json": ComparisonJson,
     "schema-doctor.json": CheckupJson,
+    "schema-doctor-against.json": AgainstJson,
     "schema-history-accept.json": HistoryAcceptJson,
     "schema-history-add.json": HistoryAddJson,
     "schema-history-check.json": HistoryCheckJson,
     "schema-history-show.json": HistoryShowJson,
+    "schema-predict.json": PredictionJson,
+    "schema-predict-cards.json": CardsJson,
     "schema-report.json": ReportJson,
     "schema-doctor-selftest.json": SelfTestJson,
 }
@@ -349,7 +382,8 @@ def test_output_is_golden(name, place, printed, golden):
 @pytest.mark.parametrize("name", DOCTOR)
 def test_doctor_is_golden(name, place, monkeypatch, golden):
     command, found, expected = DOCTOR[name]
-    (replay if isinstance(found, list) else freeze)(monkeypatch, found)
+    replaced = {list: replay, MachineFacts: freeze, Against: as_compared}
+    replaced[type(found)](monkeypatch, found)
     code, text, err = run(command)
     assert (code, err) == (expected, "")
     golden(name, text)

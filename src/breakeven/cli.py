@@ -32,12 +32,16 @@ examples:
   breakeven ab --base CMD --candidate CMD   run both in turn, and compare them
   breakeven calibrate CMD                   measure this machine's noise, to
                                             compare single runs
+  breakeven predict run.json --on h100-16core
+                                            predict a GPU that is not here
   breakeven history add run.json            store a run
   breakeven history check                   find what became slower, and when
   breakeven merge run-*.json -o run.json    join the shards of a sweep
   breakeven fleet bench                     measure on all machines of a cluster
   breakeven recover run.json.journal        keep what a run that died measured
   breakeven doctor                          check that this machine can be timed
+  breakeven doctor --against                check that it is as fast as others
+                                            of its class
   breakeven doctor --selftest               check breakeven on known results
   python -m pydoc breakeven                 turn your training script into a
                                             Workload: nine loops, line by line

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from breakeven.predict.cards import write_card
+from support.predictions import L4, card
 from support.run_files import REQUIRED, benchmark, outcome, run, write
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = (0.97, 0.98, 0.99, 1.0, 1.0, 1.01, 1.02, 1.03)
+UNCOUNTED = {"operators_unknown": "its operator mine::scale cannot run without a device"}
 PHASES = {"transfer": 0.001, "forward": 0.003, "backward": 0.005, "step": 0.001}
 
 
@@ -30,8 +33,35 @@ def make_inputs(place):
     make_modes(place)
     make_processes(place)
     make_histories(place)
+    make_predicted(place)
     (place / "nothing").mkdir()
     make_broken(place / "bad")
+
+
+def make_predicted(place):
+    """Write the run of a CPU with the counts of most cells, one without any, and two cards."""
+    rng = np.random.default_rng(5)
+    counts = {"flops_by_format": {"float32": 1e8}, "batch_bytes": 4096}
+    cases = [
+        benchmark(
+            (2e-5 * width / 64 * batch * np.exp(0.01 * rng.standard_normal(30))).tolist(),
+            batch_size=batch,
+            axes={"width": width},
+            steps=10,
+            processes=[6] * 5,
+            **counts,
+            **{"operators": 40, "moved_bytes": 1e4 * width * batch} if width < 4096 else UNCOUNTED,
+        )
+        for width in (16, 64, 1024, 4096)
+        for batch in (1, 16, 256, 65536)
+    ]
+    command = {"command": "python -m pytest bench --breakeven-sweep=full"}
+    for name, some in (("laptop", cases), ("uncounted", cases[-4:])):
+        content = run(some, [], machine("Ryzen"))
+        content["breakeven"] |= command
+        write(place / "predicted" / f"{name}.json", content)
+    write_card(card(), place / "predicted" / "h100.json")
+    write_card(card("l4-8core", L4, launch_s=2e-5, bytes_per_s=3e11), place / "predicted" / "l4.json")
 
 
 def shorten(target, source, models):
@@ -63,14 +93,15 @@ def steps(slower=1.0, faster=1.0):
     return times | {("train", batch): sum(changed.values()) * batch for batch in (1, 64)}
 
 
-def measured(times, number, machine_info=None, outcomes=None, noise=0.005):
-    """A run with these seconds by phase and batch size, moved by run-to-run noise."""
+def measured(times, number, machine_info=None, outcomes=None, noise=0.005, **facts):
+    """A run with these seconds by phase and batch size, moved by run-to-run noise, and facts of each case."""
     rng = np.random.default_rng(number)
     benchmarks = [
         benchmark(
             (round(level * np.exp(noise * rng.standard_normal()), 7) * np.array(ROUNDS)).tolist(),
             phase=phase,
             batch_size=batch,
+            **facts,
         )
         for (phase, batch), level in times.items()
     ]
@@ -84,9 +115,9 @@ def make_sides(place):
     broken = [outcome("failed", "it broke", phase="forward", batch_size=1)]
     other = machine("EPYC", "id-other", torch="2.14.0", driver="580")
     for i in range(5):
-        write(place / f"base{i}.json", measured(steps(), i))
-        write(place / f"same{i}.json", measured(steps(), 5 + i))
-        write(place / f"slow{i}.json", measured(slower, 10 + i, outcomes=broken))
+        write(place / f"base{i}.json", measured(steps(), i, operators=214))
+        write(place / f"same{i}.json", measured(steps(), 5 + i, operators=214))
+        write(place / f"slow{i}.json", measured(slower, 10 + i, outcomes=broken, operators=231))
         write(place / f"other{i}.json", measured(steps(slower=1.3), 15 + i, machine_info=other))
     write(place / "empty.json", run(machine=machine()))
     plain = [{"fullname": f"test_{i}", "stats": {"data": [0.1 * i] * 6, "median": 0.1 * i}} for i in (1, 2)]
