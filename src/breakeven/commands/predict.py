@@ -222,7 +222,7 @@ def _cards(named: Sequence[str], bench: str | None) -> list[Card]:
 
 def _card(name: str, bench: str | None) -> Card:
     """Return a card that comes with breakeven, one of a file, or one fitted from a run file."""
-    from breakeven.predict.cards import read_card, shipped_cards
+    from breakeven.predict.cards import card_of, read_card, shipped_cards
     from breakeven.predict.fit import fit_card
     from breakeven.runs import reader
     from breakeven.runs.json_files import load_json, mapping
@@ -237,8 +237,9 @@ def _card(name: str, bench: str | None) -> Card:
             f"--on {one_line(name, 100)!r}: neither a card that comes with breakeven nor a file; {hint}"
             f"{'' if similar else ', or give a card file or a run file of the machine'}"
         )
-    if "benchmarks" not in mapping(load_json(name)):
-        return read_card(name)
+    content = load_json(name)
+    if "benchmarks" not in mapping(content):
+        return card_of(content, name)
     runs = reader.read([name])
     return fit_card(runs.runs, _counted(runs, bench).of, _label(Path(name)))
 

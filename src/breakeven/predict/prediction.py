@@ -164,8 +164,9 @@ def _baseline(report: Report, asked: str | None) -> tuple[Baseline, Machine]:
     if found is not None and found.machine is not None:
         places = [(found.machine, found.device)]
     else:
-        chosen = {home: _chosen(names, found) for home, names in devices.items()}
-        places = [(home, device) for home, device in chosen.items() if device in devices[home]]
+        known = {one.class_id: devices[one.class_id] for one in report.machines if one.class_id in devices}
+        chosen = {home: _chosen(names, found) for home, names in known.items()}
+        places = [(home, device) for home, device in chosen.items() if device in known[home]]
     labels = report.labels
     if len(places) > 1:
         here = "; ".join(f"{labels[home]}/{device}" for home, device in places)

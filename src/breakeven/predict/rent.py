@@ -24,7 +24,7 @@ SHORT = "--breakeven-sweep=short"
 _START_S, _FIRST_S = 4.0, 8.0  # of each process before its first case; of the first one, to load CUDA
 _CASE_S, _WARMUP_S = 0.02, 0.15
 _ROUNDS_S = 0.1  # of a case in each process, whose noise needs no more
-_CALLS = 12  # of a step that takes long: warm-up and the minimum of rounds
+_CALLS = 6  # of a step that takes long: warm-up and the minimum of rounds
 _REFERENCE_CALLS = 1  # on the rented CPU, for the check of the loss
 
 

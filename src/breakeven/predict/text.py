@@ -117,8 +117,8 @@ def _of_one_model(found: Predictions) -> Iterator[str]:
     clauses = [_clause(line, machines[line.machine], found.baseline_name) for line in found.break_evens]
     best = _best(found.break_evens) if len(clauses) == 1 else ""
     text = "; ".join(clauses)
-    yield f"Predicted: {text} for {model}{best}."
-    yield f"Predicted: {text} for {model}."
+    yield f"Predicted for {model}: {text}{best}."
+    yield f"Predicted for {model}: {text}."
     yield f"Predicted: {text}."
     yield f"Predicted: {fmt.plural(len(clauses), 'machine')}, each in the table."
 
@@ -154,7 +154,7 @@ def _best(lines: Sequence[PredictedBreakEven]) -> str:
         return ""
     best = max(shown, key=lambda one: one.low)
     ends = f"{times_text(best.low)} to {times_text(best.high)}"
-    return f" (at batch {fmt.batch_size(best.batch_size)}, {ends} as fast)"
+    return f"; {ends} as fast at batch {fmt.batch_size(best.batch_size)}"
 
 
 def _of_models(found: Predictions) -> Iterator[str]:
