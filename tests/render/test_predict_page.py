@@ -107,6 +107,17 @@ def test_one_machine(tmp_path, planted):
     page = to_html(prediction(tmp_path, cpu_run()), "1.0", [])
     assert headings(page)[0].strip() == "Would the H100 train faster than the CPU?"
     assert "Predicted: from which batch size the H100 is faster than the CPU" in page
+    assert "The break-even is somewhere between the brackets" in page
+
+
+def test_without_a_range(tmp_path, planted):
+    """The caption explains no brackets where the chart has none, and unknown facts have no card."""
+    planted(**FLAT)
+    found = prediction(tmp_path, cpu_run(batches=(1, 4)))
+    page = to_html(replace(found, machine=replace(found.machine, facts={})), "1.0", [])
+    assert "brackets" not in page
+    assert "gaps at measured batch sizes" in page
+    assert "AMD EPYC, 2 cores (measured)" not in page
 
 
 def test_more_models_than_are_drawn(found):
