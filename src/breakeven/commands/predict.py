@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from breakeven.predict.prediction import Predictions
     from breakeven.runs.reader import Runs
 
-SWEEP = re.compile(r"""--breakeven-sweep[= ](?:'[^']*'|"[^"]*"|[^\s'"]+)""")
+SWEEP = "--breakeven-sweep"
 """The option of a measurement that decides which cells there are."""
 
 MAX_STEPS = 10**12
@@ -190,8 +189,28 @@ def _pytest(runs: Runs, bench: str | None) -> list[str]:
 
     places = [[bench]] if bench is not None else []
     places += [list(place.paths) for run in runs.runs if (place := paths_in(run.command)) is not None]
-    sweeps = [word for run in runs.runs for word in SWEEP.findall(run.command)]
-    return [*(places[0] if places else ["bench"]), *shlex.split(" ".join(sweeps[:1]))]
+    sweeps = [sweep for run in runs.runs if (sweep := _sweep(run.command)) is not None]
+    return [*(places[0] if places else ["bench"]), *sweeps[:1]]
+
+
+def _sweep(command: str) -> str | None:
+    """Return the option for the sweep in a shell line, if it has one.
+
+    >>> _sweep("pytest bench --breakeven-sweep full -q"), _sweep("pytest '--breakeven-sweep=a b'")
+    ('--breakeven-sweep=full', '--breakeven-sweep=a b')
+    >>> _sweep("pytest bench"), _sweep("pytest 'bench")
+    (None, None)
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:  # an open quotation, as where it was cut off
+        return None
+    for word, value in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith(f"{SWEEP}="):
+            return word
+        if word == SWEEP:
+            return f"{SWEEP}={value}"
+    return None
 
 
 def _cards(named: Sequence[str], bench: str | None) -> list[Card]:
