@@ -106,6 +106,23 @@ def test_untimed_cells(planted, tmp_path):
     assert "1 cell was not timed on cpu, and cannot be compared" in found.warnings
 
 
+def test_disturbed_cells(planted, tmp_path):
+    """Where only some are, the warning has their number and the flags."""
+    planted(h100_16core=(2e-3, 0.0, 2.0))
+    content = cpu_run()
+    content["benchmarks"][0]["extra_info"]["flags"] = ["contended"]
+    found = prediction(tmp_path, content)
+    assert (
+        "1 of 4 measured times was disturbed (contended), and so are their predicted speedups; `breakeven "
+        "report` has the causes"
+    ) in found.warnings
+
+
+def test_warnings_of_the_reader(planted, tmp_path):
+    planted(h100_16core=(2e-3, 0.0, 2.0))
+    assert prediction(tmp_path, cpu_run(), warnings=["left out: x"]).warnings[0] == "left out: x"
+
+
 def test_widened(planted, tmp_path):
     """Each reason for a wider band is a warning, with the number of its cells."""
     planted(widened=("batch 512 is far",), h100_16core=(2e-3, 0.0, 2.0))
@@ -131,7 +148,7 @@ def test_baseline_that_was_not_measured(planted, tmp_path):
         prediction(tmp_path, cpu_run(), baseline="cpu@2")
 
 
-def test_accelerator_is_no_baseline(planted, tmp_path):
+def test_accelerator_is_not_a_baseline(planted, tmp_path):
     """It was measured, and yet only a CPU is compared with a prediction."""
     planted(h100_16core=(2e-3, 0.0, 2.0))
     content = affine_run({"cpu": (0, 1e-4), "cuda": (1e-3, 1e-6)}, axes={"width": 64})
@@ -165,6 +182,7 @@ def test_disturbed_run(planted, tmp_path):
         one["extra_info"]["flags"] = ["contended"]
     found = prediction(tmp_path, content)
     assert found.verdict.startswith("Predicted, but not to be relied on: This run cannot be trusted")
+    assert found.rents == ()  # the CPU is to be measured again before anything is rented
 
 
 def test_nothing_predicted(tmp_path):

@@ -115,6 +115,26 @@ def test_undecided_models(planted, tmp_path):
     assert first == ("Predicted: the H100 is not shown to beat the CPU for any of 2 models (1 undecided).")
 
 
+def test_models_on_two_machines(planted, tmp_path):
+    """The median is short, so that there is space for what to do."""
+    planted(h100_16core=(0.2, 0.0, 1.5), l4=(2.0, 0.0, 1.5))
+    first, second = verdict(tmp_path, card(), card("l4", L4), widths=(16, 64, 256))
+    assert first == (
+        "Predicted: the H100 beats the CPU for 2 of 3 models (median: batch 1,333–3,000), the L4 for none of "
+        "3 models."
+    )
+    assert second == (
+        "To know, measure there: about 2 min on h100-16core, about 4 min on l4 (1 of 24 cells is undecided)."
+    )
+
+
+def test_models_not_predicted(planted, tmp_path):
+    """The answer does not hide them."""
+    planted(h100_16core=(4e-3, 0.0, 1.6))
+    found = prediction(tmp_path, cpu_run((16, 64)), unknown=(8,))
+    assert found.verdict.split("\n")[1].startswith("Not predicted, all or in part: 2 models. To know,")
+
+
 def test_many(planted, tmp_path):
     """With many models and machines the answer is a count."""
     names = [f"gpu-with-a-rather-long-name-{i}" for i in range(8)]

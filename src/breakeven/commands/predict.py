@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -21,10 +20,10 @@ from breakeven.format import joined, one_line
 
 if TYPE_CHECKING:
     from breakeven.predict.cards import Card
-    from breakeven.predict.prediction import Counts, Predictions
+    from breakeven.predict.prediction import Predictions
     from breakeven.runs.reader import Runs
 
-SWEEP = re.compile(r"""--breakeven-sweep[= ](?:'[^']*'|"[^"]*"|[^\s'"]+)""")
+SWEEP = "--breakeven-sweep"
 """The option of a measurement that decides which cells there are."""
 
 MAX_STEPS = 10**12
@@ -132,6 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: a machine is unknown or named twice; and as the functions it calls.
     """
+    from breakeven.commands.counted import counted
     from breakeven.commands.measured import measured
     from breakeven.predict.prediction import predict
     from breakeven.report.money import Price
@@ -150,12 +150,13 @@ def run(arguments: argparse.Namespace) -> int:
     runs = reader.read(measured(arguments.runs, arguments.pytest))
     found = predict(
         analyze(runs),
-        _counted(runs, arguments.bench),
+        counted(runs, arguments.bench),
         cards,
         prices=tuple(starmap(Price, arguments.price)),
         steps=arguments.steps,
         baseline=arguments.baseline,
         pytest=_pytest(runs, arguments.bench),
+        warnings=runs.warnings,
     )
     FORMATS[arguments.format](found)
     if arguments.output is not None:
@@ -190,17 +191,28 @@ def _pytest(runs: Runs, bench: str | None) -> list[str]:
 
     places = [[bench]] if bench is not None else []
     places += [list(place.paths) for run in runs.runs if (place := paths_in(run.command)) is not None]
-    sweeps = [word for run in runs.runs for word in SWEEP.findall(run.command)]
-    return [*(places[0] if places else ["bench"]), *shlex.split(" ".join(sweeps[:1]))]
+    sweeps = [sweep for run in runs.runs if (sweep := _sweep(run.command)) is not None]
+    return [*(places[0] if places else ["bench"]), *sweeps[:1]]
 
 
-def _counted(runs: Runs, bench: str | None) -> Counts:
-    """Return what a training step of each cell does."""
-    from breakeven.commands.counted import counted
-    from breakeven.predict.prediction import Counts
+def _sweep(command: str) -> str | None:
+    """Return the option for the sweep in a shell line, if it has one.
 
-    found = counted(runs, bench)
-    return Counts(found.of, found.unknown)
+    >>> _sweep("pytest bench --breakeven-sweep full -q"), _sweep("pytest '--breakeven-sweep=a b'")
+    ('--breakeven-sweep=full', '--breakeven-sweep=a b')
+    >>> _sweep("pytest bench"), _sweep("pytest 'bench")
+    (None, None)
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:  # an open quotation, as where it was cut off
+        return None
+    for word, value in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith(f"{SWEEP}="):
+            return word
+        if word == SWEEP:
+            return f"{SWEEP}={value}"
+    return None
 
 
 def _cards(named: Sequence[str], bench: str | None) -> list[Card]:
@@ -222,6 +234,7 @@ def _cards(named: Sequence[str], bench: str | None) -> list[Card]:
 
 def _card(name: str, bench: str | None) -> Card:
     """Return a card that comes with breakeven, one of a file, or one fitted from a run file."""
+    from breakeven.commands.counted import counted
     from breakeven.predict.cards import card_of, read_card, shipped_cards
     from breakeven.predict.fit import fit_card
     from breakeven.runs import reader
@@ -241,7 +254,7 @@ def _card(name: str, bench: str | None) -> Card:
     if "benchmarks" not in mapping(content):
         return card_of(content, name)
     runs = reader.read([name])
-    return fit_card(runs.runs, _counted(runs, bench).of, _label(Path(name)))
+    return fit_card(runs.runs, counted(runs, bench).of, _label(Path(name)))
 
 
 def _label(path: Path) -> str:
