@@ -264,7 +264,7 @@ def test_not_counted(tmp_path, h100, monkeypatch, capsys):
         ["predict", "out/predictions.json", "--on", "h100-16core"],
     ],
 )
-def test_prediction_is_no_run(run, h100, planted, capsys, command):
+def test_prediction_is_not_a_run(run, h100, planted, capsys, command):
     """What was predicted never enters a comparison or a history."""
     planted(h100_16core=(2e-3, 0.0, 2.0))
     assert main(["predict", run, "--on", h100, "-o", "out"]) == 0

@@ -148,7 +148,7 @@ def test_baseline_that_was_not_measured(planted, tmp_path):
         prediction(tmp_path, cpu_run(), baseline="cpu@2")
 
 
-def test_accelerator_is_no_baseline(planted, tmp_path):
+def test_accelerator_is_not_a_baseline(planted, tmp_path):
     """It was measured, and yet only a CPU is compared with a prediction."""
     planted(h100_16core=(2e-3, 0.0, 2.0))
     content = affine_run({"cpu": (0, 1e-4), "cuda": (1e-3, 1e-6)}, axes={"width": 64})
@@ -182,6 +182,7 @@ def test_disturbed_run(planted, tmp_path):
         one["extra_info"]["flags"] = ["contended"]
     found = prediction(tmp_path, content)
     assert found.verdict.startswith("Predicted, but not to be relied on: This run cannot be trusted")
+    assert found.rents == ()  # the CPU is to be measured again before anything is rented
 
 
 def test_nothing_predicted(tmp_path):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from itertools import starmap
+from itertools import pairwise, starmap
 from typing import TYPE_CHECKING, Any
 
 from breakeven.commands.arguments import directory_path, file_path, price, whole_number
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from breakeven.predict.prediction import Predictions
     from breakeven.runs.reader import Runs
 
-SWEEP = re.compile(r"""--breakeven-sweep[= ](?:'[^']*'|"[^"]*"|[^\s'"]+)""")
+SWEEP = "--breakeven-sweep"
 """The option of a measurement that decides which cells there are."""
 
 MAX_STEPS = 10**12
@@ -164,8 +163,10 @@ def run(arguments: argparse.Namespace) -> int:
 
         written = write_prediction(found, arguments.output, version())
         stream = sys.stdout if arguments.format == "terminal" else sys.stderr
-        names = ", ".join(path.name for path in written)
+        *others, page = written
+        names = ", ".join(path.name for path in others)
         print_line(f"written to {arguments.output}{os.sep}: {names}", stream)
+        print_line(f"the page: {page}", stream)
     return OK if found.cells else NOT_JUDGED
 
 
@@ -189,8 +190,28 @@ def _pytest(runs: Runs, bench: str | None) -> list[str]:
 
     places = [[bench]] if bench is not None else []
     places += [list(place.paths) for run in runs.runs if (place := paths_in(run.command)) is not None]
-    sweeps = [word for run in runs.runs for word in SWEEP.findall(run.command)]
-    return [*(places[0] if places else ["bench"]), *shlex.split(" ".join(sweeps[:1]))]
+    sweeps = [sweep for run in runs.runs if (sweep := _sweep(run.command)) is not None]
+    return [*(places[0] if places else ["bench"]), *sweeps[:1]]
+
+
+def _sweep(command: str) -> str | None:
+    """Return the option for the sweep in a shell line, if it has one.
+
+    >>> _sweep("pytest bench --breakeven-sweep full -q"), _sweep("pytest '--breakeven-sweep=a b'")
+    ('--breakeven-sweep=full', '--breakeven-sweep=a b')
+    >>> _sweep("pytest bench"), _sweep("pytest 'bench"), _sweep("")
+    (None, None, None)
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:  # an open quotation, as where it was cut off
+        return None
+    for word, value in pairwise([*words, ""]):
+        if word.startswith(f"{SWEEP}="):
+            return word
+        if word == SWEEP:
+            return f"{SWEEP}={value}"
+    return None
 
 
 def _cards(named: Sequence[str], bench: str | None) -> list[Card]:

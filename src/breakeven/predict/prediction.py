@@ -53,7 +53,8 @@ class Predictions:
     - `machine`, `baseline`: what was measured, and the CPU that all is compared with
     - `break_evens_usd`: in dollars, None without prices
     - `trainings`: None without a number of steps
-    - `distrust`: why the run cannot be relied on, empty if it can
+    - `rents`: what settles it, nothing where the run itself must be measured again
+    - `distrust`: why it must, empty if the run can be relied on
     """
 
     cards: tuple[Card, ...]
@@ -128,7 +129,7 @@ def predict(
         break_evens_usd=tuple(break_evens(cells, holes, _ratio(usd, against.device))) if prices else None,
         steps=steps,
         trainings=None if steps is None else tuple(trainings(cells, steps, usd)),
-        rents=tuple(rents(cards, lines, pytest)),
+        rents=() if disturbed else tuple(rents(cards, lines, pytest)),
         not_predicted=tuple(_not_predicted(missing)),
         warnings=(
             *warnings,
