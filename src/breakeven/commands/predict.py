@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from itertools import starmap
+from itertools import pairwise, starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -205,7 +205,7 @@ def _sweep(command: str) -> str | None:
         words = shlex.split(command)
     except ValueError:  # an open quotation, as where it was cut off
         return None
-    for word, value in zip(words, [*words[1:], ""], strict=True):
+    for word, value in pairwise([*words, ""]):
         if word.startswith(f"{SWEEP}="):
             return word
         if word == SWEEP:
