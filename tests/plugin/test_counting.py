@@ -42,7 +42,7 @@ def test_facts_of_a_step(bench, count):
     bench.write(MINE)
     cell = mine(16, width=4)
 
-    facts = count(cell)[cell]
+    facts = count(cell, options=["-W", "error", "--benchmark-only"])[cell]
 
     products = 2 * 16 * 4 * 2  # forward, and for the gradient of the weights; the inputs have none
     assert facts["flops_by_format"] == {"float32": 2 * products}
@@ -51,8 +51,9 @@ def test_facts_of_a_step(bench, count):
     assert facts["moved_bytes"] > facts["batch_bytes"]
 
 
-def test_only_wanted_cells(bench, count):
-    """Other cells, other functions and the tests of a file do not run."""
+def test_only_wanted_cells(bench, count, monkeypatch):
+    """Other cells, other functions and the tests of a file do not run. No device is looked for."""
+    monkeypatch.setattr("breakeven.plugin.stash._new_session", None)
     bench.write(
         """
 @pytest.mark.sweep(batch_size=[1, 16], width=[4, 8])
@@ -162,7 +163,7 @@ def bench_plain(train_benchmark, batch_size):
         ("pytest.skip('no data', allow_module_level=True)  # sweep", "(bench/bench_mine.py: no data)"),
         ("@pytest.mark.sweep(width=[4])\ndef bench_mine(train_benchmark, width): ...", "has no batch_size"),
         (MINE.replace("workload(", "(1 / 0)("), "bench_mine.py:20: the recipe raised ZeroDivisionError"),
-        (MINE.replace("lambda: workload(batch_size, width)", "3"), "train_benchmark got 3, expected a recipe"),
+        (MINE.replace("lambda: workload(batch_size, width)", "3"), "got 3, expected a recipe"),
         (MINE.partition("    train")[0] + "    raise ValueError('no')", "ValueError: no"),
         (MINE.partition("    train")[0] + "    pytest.skip('no GPU')", "no GPU"),
         (MINE.partition("    train")[0] + "    ...", "it never called train_benchmark(recipe); call it once"),

@@ -26,8 +26,8 @@ Run = Callable[[Sequence[str]], int]
 def measured(paths: Sequence[str], options: Sequence[str] = (), run: Run | None = None) -> list[str]:
     """Return the paths of run files, after measuring each path that is a folder or a ``.py`` file.
 
-    The run file of ``bench/bench_mine.py`` is ``bench_mine.cpu.json`` in the working directory. An earlier
-    one is kept as ``bench_mine.cpu.json.old``.
+    The run file of ``bench/bench_mine.py`` is ``bench_mine.cpu.json`` in the working directory. One that it
+    replaces is kept as ``bench_mine.cpu.json.old``. A small model takes less than a minute on two CPUs.
 
     Args:
         paths: run files, and folders or files of benchmarks.
@@ -66,19 +66,24 @@ def run_file_of(path: str) -> Path:
 
 def _measured(path: str, options: Sequence[str], run: Run) -> str:
     out = run_file_of(path)
-    if out.exists():
-        old = out.replace(f"{out}.old")
-        notify(f"{out} of an earlier run is now {old}")
     bench = f"./{path}" if path.startswith("-") else path
+    command = [sys.executable, "-m", "pytest", bench, f"--benchmark-json={out}", *DEFAULTS, *options]
     notify(f"measuring {one_line(path, 200)} on the CPU, into {out}")
-    pytest = [sys.executable, "-m", "pytest", bench, f"--benchmark-json={out}", *DEFAULTS, *options]
-    code = run(pytest)
-    if not out.exists() or code not in (0, BROKEN):
+    earlier, is_written = out.replace(f"{out}.old") if out.exists() else None, False
+    try:
+        code = run(command)
+        is_written = out.exists()
+    finally:
+        if earlier is not None and not is_written:
+            earlier.replace(out)
+    if not is_written or code not in (0, BROKEN):
         why = "no benchmark was found there" if code == NO_TESTS else "its output is above"
         raise CommandError(
             f"pytest {one_line(path, 200)} ended with exit code {code} and without timings: {why}; give a "
             "folder or a file of benchmarks that `pytest` can measure, or run files, such as DIR/*.json"
         )
+    if earlier is not None:
+        notify(f"the run file of an earlier run is kept as {earlier}")
     if code == BROKEN:
         notify("some cases failed; the others are predicted")
     return str(out)
