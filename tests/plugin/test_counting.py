@@ -24,7 +24,7 @@ def count(bench, tmp_path, monkeypatch):
         request.write(cells)
         request.answers.write_text("")
         monkeypatch.setenv(VARIABLE, str(tmp_path))
-        count.result = bench.raw("--continue-on-collection-errors", *options, path)
+        answers.result = bench.raw("--continue-on-collection-errors", *options, path)
         found = {}
         for answer in map(json.loads, request.answers.read_text().splitlines()):
             found[cells[answer["cell"]]] = answer.get("unknown") or answer["facts"]
@@ -44,6 +44,7 @@ def test_facts_of_a_step(bench, count):
 
     facts = count(cell, options=["-W", "error", "--benchmark-only"])[cell]
 
+    assert count.result.ret == 0
     products = 2 * 16 * 4 * 2  # forward, and for the gradient of the weights; the inputs have none
     assert facts["flops_by_format"] == {"float32": 2 * products}
     assert facts["batch_bytes"] == 4 * 16 * (4 + 2)
@@ -83,6 +84,7 @@ def test_nothing_is_written(bench, count):
 
     count(mine(16, width=4), mine(1, width=99, depth=1))
 
+    assert count.result.ret == 0
     written = {path.name for path in bench.pytester.path.iterdir()} - {".benchmarks"}  # an empty folder
     assert written == {"bench", "conftest.py", "tox.ini"}
 
@@ -204,6 +206,7 @@ def test_batch_sizes_on_a_line(bench, count, monkeypatch):
     counts = import_module("breakeven.measure.counts")
     step = counts.count_step
     monkeypatch.setattr(counts, "count_step", lambda *args: traced.append(args) or step(*args))
+    bench.pytester.makeconftest("def pytest_collection_modifyitems(items):\n    items.reverse()\n")
     bench.write(MINE)
     cells = [mine(size, width=4) for size in (64, 2, 16, 32, 8)]
 
