@@ -160,6 +160,24 @@ def ratio_with_interval(value: float | None, low: float | None, high: float | No
     return "" if value is None else f"{ratio(value)} {ratio_between(low, high, value)}".strip()
 
 
+def ratio_band(low: float, high: float) -> str:
+    """Return from where to where a predicted speedup is, to two digits.
+
+    >>> ratio_band(14.6, 37.3), ratio_band(0.219, 1.26), ratio_band(1 / 24.1, 0.106)
+    ('15–37x', '0.22–1.3x', '9.4–24x slower')
+
+    Where a multiple below 0.1 and one above 1 are its ends, both are in full.
+
+    >>> ratio_band(0.05, 1.3)
+    '20.0x slower – 1.30x'
+    """
+    if low >= _MIN_MULTIPLE:
+        return f"{digits(low, 2)}–{digits(high, 2)}x"
+    if high <= 1:
+        return f"{digits(1 / high, 2)}–{digits(1 / low, 2)}x slower"
+    return f"{ratio(low)} – {ratio(high)}"
+
+
 def batch_size(value: float) -> str:
     """Return a measured batch size.
 

@@ -162,6 +162,7 @@ def test_command_that_ignores_the_signal_is_killed(tmp_path, monkeypatch, name):
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_signal_while_the_command_starts(tmp_path, monkeypatch, name):
     """It ends with breakeven."""
+    monkeypatch.setattr("breakeven.experiment.shell.GRACE_S", 0.5)  # where these tests ignore SIGINT, it does
     number, ready, started = getattr(signal, name), tmp_path / "ready", []
 
     class Slow(subprocess.Popen):

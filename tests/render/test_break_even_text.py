@@ -9,7 +9,7 @@ from breakeven.render.break_even_text import MAX_ROWS, lines, table
 from breakeven.render.chart_labels import on_axis, ticks
 from breakeven.render.terminal import WIDTH
 from breakeven.report.chart import chart
-from support.charts import EVERY_STATUS, chart_of, ended, line, sixty
+from support.charts import EVERY_STATUS, chart_of, ended, line, predicted, sixty
 
 
 def drawn(found):
@@ -36,6 +36,31 @@ def test_whole_chart():
         "     width=8    ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  never (1–64)      2.00x slower at 1",
         "                1                     8                   64",
         "░ CPU faster  █ GPU faster  · undecided or the same  / not timed  ◆─ break-even, 95% interval",
+    ]
+
+
+def test_whole_predicted_chart():
+    """Tracks are lines, as an outline is, and ranges are in brackets."""
+    found = predicted(
+        chart_of(
+            line({1: "+", 8: "+"}, "always", holes=(64,), workload="cnn"),
+            line({1: "-", 8: "-", 64: "+"}, "crosses", 20, 9.4, 41),
+            line({1: "-", 64: "+"}, "crosses", 20, 20, 20.1, axes={"width": 65}),
+            line({1: "-", 8: "?", 64: "+"}, "crosses", 20, None, 41, axes={"width": 66}),
+            line({1: "-", 8: "?", 64: "+"}, "crosses", 20, 9.4, None, axes={"width": 67}),
+        )
+    )
+    assert drawn(found) == [
+        "               CPU predicted faster    GPU predicted faster  predicted win from  predicted speedup",
+        "cnn            ══════════════════════//////////////////////  always (1–8)               2.00x at 1",
+        "               no usable timing above 8",
+        "mlp  width=64  ───────────────────────[··············]═════  20 [9–41]                 2.00x at 64",
+        "     width=65  ───────────────────────────────|════════════  20 [20–21]                2.00x at 64",
+        "     width=66  <·····································]═════  20 [<1–41]                2.00x at 64",
+        "     width=67  ────────────···········[···················>  20 [9–>64]                2.00x at 64",
+        "               1                     8                   64",
+        "─ CPU predicted faster  ═ GPU predicted faster  · undecided or the same  / not predicted",
+        "[·] break-even within, 90% band",
     ]
 
 

@@ -85,7 +85,7 @@ def test_earlier_crossing(tmp_path):
     assert [segment.stretch for segment in track.segments] == ["candidate", "baseline", "candidate"]
     first, second, _ = track.segments
     assert first.high == pytest.approx(8 ** (math.log(5) / math.log(5 * 21.6 / 9))), "from 5x to 9/21.6"
-    assert second.high == track.line.crossing.batch_size
+    assert second.high == track.mark.at
 
 
 def test_untimed():

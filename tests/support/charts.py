@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from breakeven.case import Axes, CaseKey, Cell, Line, Model, Outcome
 from breakeven.report.break_even import BreakEven
-from breakeven.report.chart import chart
+from breakeven.report.chart import Chart, chart
 from breakeven.report.speedup import DeviceVerdict, Speedup
 from breakeven.stats.crossing import Crossing, CrossingStatus
 
@@ -46,6 +46,20 @@ def ended(of, side, batch, word):
 def chart_of(*lines, outcomes=(), machines=None):
     """The chart of these lines."""
     return chart(lines, outcomes, machines or {"box": "box"}, [])
+
+
+def predicted(found: Chart):
+    """The chart as if it were predicted: of its break-evens, only the ranges."""
+    rows = tuple(
+        replace(
+            row,
+            tracks=tuple(
+                replace(track, mark=track.mark and replace(track.mark, at=None)) for track in row.tracks
+            ),
+        )
+        for row in found.rows
+    )
+    return replace(found, rows=rows, is_predicted=True)
 
 
 def tracks(*lines, **facts):

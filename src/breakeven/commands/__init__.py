@@ -10,6 +10,8 @@ unknown or unbounded numbers are null. `breakeven.render.json_output.json_schema
   ``crosses``. ``summary.csv`` has one row per case.
 - `compare` and `ab`: ``verdict`` (``regressed improved unchanged inconclusive``), ``cases``,
   ``common_shift``, ``counts``, ``warnings``.
+- `predict`: ``predicted`` (true), ``verdict`` (text), ``cells``, ``break_even`` (a range of batch sizes),
+  ``rent`` (what settles the undecided cells), ``not_predicted``, ``cards``, ``warnings``; all bands are 90%.
 - `calibrate`, `history` and `doctor` likewise. `recover` and `merge` print a line, `fleet` the report on its
   runs.
 
@@ -19,7 +21,20 @@ together, the machine is unfit, or (`compare`, `ab`) a verdict that ``--fail-on`
 breakeven itself, with a line that asks to report it; 130 interrupted; 141 nobody read the output.
 """
 
-from breakeven.commands import ab, calibrate, ci, compare, doctor, fleet, history, merge, recover, report
+from breakeven.commands import (
+    ab,
+    calibrate,
+    card,
+    ci,
+    compare,
+    doctor,
+    fleet,
+    history,
+    merge,
+    predict,
+    recover,
+    report,
+)
 from breakeven.commands.base import Command
 
 COMMANDS = (
@@ -28,6 +43,8 @@ COMMANDS = (
     Command("ab", "run two commands alternately on this machine, and compare their runs", ab),
     Command("calibrate", "run one command several times, and store the noise of this machine", calibrate),
     Command("history", "keep runs, find which commit changed what, and fail on regressions", history),
+    Command("predict", "predict machines that are not here, from a run of this CPU", predict),
+    Command("card", "fit what predicts a machine with an accelerator to its run files", card),
     Command("merge", "join the run files of a sweep's shards into one", merge),
     Command("fleet", "measure a folder on every machine class of a Ray cluster", fleet),
     Command("recover", "make a run file of the journal of a run that died", recover),

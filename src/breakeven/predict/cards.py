@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+
+from breakeven.case import SCHEMA
+from breakeven.files import write_whole
+from breakeven.format import one_line
+from breakeven.runs.json_files import Amount, Place, load_json
+
+KIND = "card"
+"""The `kind` of a card's file, which tells it from other JSON files of breakeven."""
+
+REMEDY = "make one with `breakeven card RUN... -o card.json`"
+
+LAUNCH_S = (1e-6, 500e-6)
+MAX_FLOPS_PER_S, MAX_BYTES_PER_S = 1e16, 2e13
+"""No hardware is outside of these: seconds of a launch, operations and bytes per second."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +58,55 @@ class Card:
     processes: int
     batch_sizes: tuple[int, int]
 
+    def impossible(self) -> tuple[str, str] | None:
+        """Return the field of a rate that no hardware has, and what is wrong; None if all are possible.
+
+        >>> card = Card("", "", "", "cuda", {}, 1.0, {}, 1e12, 1e10, 0, 0, 0, {}, 8, 2, 1, 1, (1, 8))
+        >>> card.impossible()
+        ('launch_s', '1 s for a launch, where any host needs 1e-06 to 0.0005 s')
+        """
+        low, high = LAUNCH_S
+        if not low <= self.launch_s <= high:
+            return (
+                "launch_s",
+                f"{self.launch_s:.2g} s for a launch, where any host needs {low:g} to {high:g} s",
+            )
+        rates = [
+            *((f"flops_per_s.{name}", rate, MAX_FLOPS_PER_S) for name, rate in self.flops_per_s.items()),
+            ("bytes_per_s", self.bytes_per_s, MAX_BYTES_PER_S),
+            ("copied_bytes_per_s", self.copied_bytes_per_s, MAX_BYTES_PER_S),
+        ]
+        for field, rate, most in rates:
+            if not 0 < rate < most:
+                return field, f"{rate:.2g} per second, where any hardware has less than {most:g}"
+        return None
+
+
+_Deviation = Annotated[float, msgspec.Meta(ge=0, le=10)]
+_Count = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+
+
+class _StoredCard(msgspec.Struct):
+    schema: int
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    hardware: str
+    class_id: str
+    device: Annotated[str, msgspec.Meta(min_length=1)]
+    machine: dict[str, Any]
+    launch_s: Amount
+    flops_per_s: dict[str, Amount]
+    bytes_per_s: Amount
+    copied_bytes_per_s: Amount
+    process_log_sd: _Deviation
+    low_log: Annotated[float, msgspec.Meta(ge=-10, le=0)]
+    high_log: _Deviation
+    log_sds: dict[str, _Deviation]
+    cells: _Count
+    models: _Count
+    runs: _Count
+    processes: _Count
+    batch_sizes: tuple[_Count, _Count]
+
 
 def read_card(path: str) -> Card:
     """Read a card's file.
@@ -48,10 +114,59 @@ def read_card(path: str) -> Card:
     Raises:
         RunFileError: one line that names file, field and remedy.
     """
-    raise NotImplementedError
+    return card_of(load_json(path, REMEDY), path)
+
+
+def is_card(content: Any) -> bool:
+    """Return whether the content of a JSON file is a card."""
+    return isinstance(content, dict) and content.get("kind") == KIND
+
+
+def card_of(content: Any, path: str) -> Card:
+    """Return the card that the content of a file describes.
+
+    Raises:
+        RunFileError: one line that names file, field and remedy.
+    """
+    place = Place(path)
+    if not is_card(content):
+        place.refuse('is not a card (no "kind": "card")', REMEDY)
+    place.refuse_newer(place.at("schema").decode(content.get("schema"), int, REMEDY))
+    stored = place.decode(content, _StoredCard, REMEDY)
+    missing = {"launches", "memory", "copy", *stored.flops_per_s} - stored.log_sds.keys()
+    if missing:
+        place.at("log_sds").refuse(f"{one_line(min(missing), 60)} is missing", REMEDY)
+    fields = {name: getattr(stored, name) for name in stored.__struct_fields__ if name != "schema"}
+    for name in ("name", "hardware", "class_id", "device"):
+        fields[name] = one_line(fields[name], 200)
+    card = Card(**fields)
+    problem = card.impossible()
+    if problem is not None:
+        place.at(problem[0]).refuse(problem[1], REMEDY)
+    return card
+
+
+def write_card(card: Card, path: Path) -> None:
+    """Write a card's file, as text for people and for `git diff`.
+
+    Raises:
+        OSError: it cannot be written; what stood there is left.
+    """
+    fields = {name: _rounded(value) for name, value in vars(card).items()}
+    content = {"schema": SCHEMA, "kind": KIND, **fields}
+    write_whole(path, f"{json.dumps(content, indent=2)}\n".encode())
 
 
 def shipped_cards() -> dict[str, Path]:
     """Return the files of the cards that come with the package, by name."""
     folder = Path(__file__).parent / "cards"
     return {path.stem: path for path in sorted(folder.glob("*.json"))}
+
+
+def _rounded(value: Any) -> Any:
+    """Return a value with its numbers at four digits: more of them say nothing."""
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, Mapping):
+        return {name: _rounded(one) for name, one in value.items()}
+    return value

@@ -50,10 +50,6 @@ MIN_CELLS, MIN_MODELS = 8, 2
 MIN_BAND_LOG = math.log(1.4)
 """A band is at least this wide to each side."""
 
-LAUNCH_S = (1e-6, 500e-6)
-MAX_FLOPS_PER_S, MAX_BYTES_PER_S = 1e16, 2e13
-"""No hardware is outside of these: a fit that is, is wrong."""
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -154,7 +150,14 @@ class Fit:
         sides = (0.0, 1.0, -1.0)
         slower = np.array([1.0, *[-1.0] * (len(self._start) - 1)])
         found = [
-            least_squares(self._distances, self._start + side * slower, self._slopes, loss="soft_l1", xtol=1e-6, ftol=1e-6)
+            least_squares(
+                self._distances,
+                self._start + side * slower,
+                self._slopes,
+                loss="soft_l1",
+                xtol=1e-6,
+                ftol=1e-6,
+            )
             for side in sides
         ]
         best = min(found, key=lambda one: float(one.cost))
@@ -288,17 +291,6 @@ def _reach(samples: Sequence[Sample], card: Card) -> float:
 
 
 def _raise_if_impossible(card: Card) -> None:
-    low, high = LAUNCH_S
-    if not low <= card.launch_s <= high:
-        raise UsageError(
-            f"the fit has {card.launch_s:.2g} s for a launch, where any host needs {low:g} to {high:g} s: "
-            "check the runs' times and counts"
-        )
-    rates = [(f"operations in {name}", rate, MAX_FLOPS_PER_S) for name, rate in card.flops_per_s.items()]
-    rates += [("bytes of memory", card.bytes_per_s, MAX_BYTES_PER_S)]
-    for what, rate, most in rates:
-        if rate > most:
-            raise UsageError(
-                f"the fit has {rate:.2g} {what} per second, where any hardware has at most {most:g}: check "
-                "the runs' times and counts"
-            )
+    problem = card.impossible()
+    if problem is not None:
+        raise UsageError(f"{problem[0]} of the fit is {problem[1]}: check the runs' times and counts")

@@ -23,16 +23,35 @@ def baseline_name(chart: Chart) -> str:
 
 def wins_from(chart: Chart) -> str:
     """Return the heading over the break-evens, without the word "batch"."""
+    if chart.is_predicted:
+        return "predicted win from"
     return f"{chart.candidates[0].name} wins from" if len(chart.candidates) == 1 else "wins from"
+
+
+def best_heading(chart: Chart) -> str:
+    """Return the heading over the speedups."""
+    return "predicted speedup" if chart.is_predicted else "best speedup"
+
+
+def break_even_words(chart: Chart) -> str:
+    """Return what the mark of a break-even is, empty on a chart without one."""
+    if not any(track.mark for track in chart.tracks):
+        return ""
+    return "break-even within, 90% band" if chart.is_predicted else "break-even, 95% interval"
+
+
+def faster(chart: Chart, name: str) -> str:
+    """Return the words on a stretch where a side is faster."""
+    return f"{name} {'predicted ' * chart.is_predicted}faster"
 
 
 def legend(chart: Chart) -> dict[Stretch, str]:
     """Return what each kind of stretch on the chart means."""
     words = {
-        Stretch.BASELINE: f"{baseline_name(chart)} faster",
-        Stretch.CANDIDATE: f"{candidate_name(chart)} faster",
+        Stretch.BASELINE: faster(chart, baseline_name(chart)),
+        Stretch.CANDIDATE: faster(chart, candidate_name(chart)),
         Stretch.UNDECIDED: "undecided or the same",
-        Stretch.UNTIMED: "not timed",
+        Stretch.UNTIMED: "not predicted" if chart.is_predicted else "not timed",
     }
     present = {segment.stretch for track in chart.tracks for segment in track.segments}
     if Stretch.SAME in present:
@@ -51,7 +70,7 @@ def ticks(
         width: how wide a label is, in the same unit.
         gap: the minimum distance between two labels.
     """
-    counts = Counter(batch for track in chart.tracks for batch in (*track.line.batches, *track.line.holes))
+    counts = Counter(batch for track in chart.tracks for batch in (*track.batches, *track.holes))
     common = sorted(counts, key=lambda batch: (-counts[batch], batch))
     found: list[tuple[int, float, float]] = []
     for batch in dict.fromkeys((chart.smallest, chart.largest, *common)):

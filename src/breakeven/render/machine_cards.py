@@ -30,11 +30,20 @@ def cards(report: Report) -> list[Card]:
     return [_card(report, machine) for machine in report.machines]
 
 
+def facts_of(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what is recorded of a machine's hardware and software, as lines."""
+    return [*_hardware(facts), *_software(facts)]
+
+
+def card_of(title: str, lines: Iterable[tuple[str, str]]) -> Card:
+    """Return a card of those lines that have a value."""
+    return Card(title, tuple((name, one_line(value, 200)) for name, value in lines if value))
+
+
 def _card(report: Report, machine: Machine) -> Card:
     runs = [run for run in report.runs if run.machine.class_id == machine.class_id]
-    lines = [*_hardware(machine.facts), *_software(machine.facts)]
-    lines += [("precision", _precisions(report, machine)), *_states(runs), *_runs(machine, runs)]
-    return Card(machine.label, tuple((name, one_line(value, 200)) for name, value in lines if value))
+    lines = [*facts_of(machine.facts), ("precision", _precisions(report, machine))]
+    return card_of(machine.label, [*lines, *_states(runs), *_runs(machine, runs)])
 
 
 def _hardware(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -270,7 +270,7 @@ def to_csv(report: Report) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(SUMMARY)
     for row in report.rows:
-        writer.writerow(map(_csv_cell, values_of(row, report.labels)[: len(SUMMARY)]))
+        writer.writerow(map(csv_cell, values_of(row, report.labels)[: len(SUMMARY)]))
     return stream.getvalue()
 
 
@@ -298,7 +298,8 @@ def to_json(report: Report) -> str:
     )
 
 
-def _csv_cell(value: object) -> object:
+def csv_cell(value: object) -> object:
+    """Return a value in full precision, empty for None, as a text that no spreadsheet takes for a formula."""
     if value is None:
         return ""
     if isinstance(value, float):

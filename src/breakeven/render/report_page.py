@@ -51,7 +51,7 @@ IDS = ("answer", "break-even", "several", "changes", "speedup", "phases", "varia
 
 
 @dataclass(frozen=True)
-class _ShownFigure:
+class ShownFigure:
     """A figure on the page; `narrow` is the form for a phone, empty where it has none of its own."""
 
     title: str
@@ -89,6 +89,7 @@ def to_html(
         scope=report.interval_scope(),
         forced=report.forced,
         answer=report.answer,
+        csv="summary.csv",
         judged=report.judged,
         charts=_parts(figures, CHART),
         more_charts=folded_title(report.chart),
@@ -148,18 +149,18 @@ def _question(report: Report) -> str:
     return "When do more CPU threads pay?" if candidates else "Verdict"
 
 
-def _figures(report: Report, svgs: Mapping[str, bytes]) -> dict[str, _ShownFigure]:
+def _figures(report: Report, svgs: Mapping[str, bytes]) -> dict[str, ShownFigure]:
     """Return the figures, by name, each with its form for a phone; parts of the chart are figures too."""
     shown = {}
     for name in svgs:
         if not name.endswith(NARROW):
             drawing = FIGURES[next(known for known in FIGURES if name.startswith(known))]
             forms = [_inlined(report, svgs, form, drawing) for form in (name, name + NARROW)]
-            shown[name] = _ShownFigure(drawing.title, drawing.full_caption(report), *forms)
+            shown[name] = ShownFigure(drawing.title, drawing.full_caption(report), *forms)
     return shown
 
 
-def _parts(figures: Mapping[str, _ShownFigure], chart: str) -> list[_ShownFigure]:
+def _parts(figures: Mapping[str, ShownFigure], chart: str) -> list[ShownFigure]:
     return [figure for name, figure in figures.items() if name.startswith(chart)]
 
 

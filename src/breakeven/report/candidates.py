@@ -139,10 +139,14 @@ def is_slower_throughout(line: BreakEven) -> bool:
 def position(line: BreakEven) -> float:
     """Return a break-even in powers of two, an undecided one at the latest; always first, never last."""
     found = line.crossing
-    if found.status is Status.ALWAYS:
+    return place(found.status, found.bracket[1] if found.batch_size is None else found.batch_size)
+
+
+def place(status: Status, at: float | None) -> float:
+    """Return the place of a break-even among others; see `position`."""
+    if status is Status.ALWAYS:
         return -_FAR
-    at = found.bracket[1] if found.batch_size is None else found.batch_size
-    return _FAR + _LAST.index(found.status) if at is None else math.log2(at)
+    return _FAR + _LAST.index(status) if at is None else math.log2(at)
 
 
 @dataclass(frozen=True)

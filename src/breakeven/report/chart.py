@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from itertools import pairwise, zip_longest
 from types import MappingProxyType
 
@@ -33,12 +34,14 @@ class Stretch(StrEnum):
     UNTIMED = "untimed"
 
 
-_STRETCHES = {
+STRETCHES = {
     DeviceVerdict.FASTER: Stretch.CANDIDATE,
     DeviceVerdict.SLOWER: Stretch.BASELINE,
     DeviceVerdict.SAME: Stretch.SAME,
     DeviceVerdict.UNDECIDED: Stretch.UNDECIDED,
 }
+"""The stretch of each verdict."""
+
 _DECIDED = {Stretch.BASELINE, Stretch.CANDIDATE}
 
 
@@ -52,16 +55,30 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A break-even with its interval, whose ends are None beyond the track; without `at`, only a range."""
+
+    at: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
 class Track:
     """One candidate compared with its baseline, for one model.
 
-    `wins_from`, `best` and `notes` are the texts at the end of the row, such as ``64 [48–80]``,
-    ``84.4x at 1,024`` and ``GPU out of memory above 1,024``. The break-even, with its interval, is that of
-    `line.crossing`. `name` distinguishes the tracks of a row; it is empty where each row has one.
+    `line` is the candidate's, `against` the baseline's. `batches` are the batch sizes that are known on both,
+    `holes` those at which only something is. `wins_from`, `best` and `notes` are the texts at the end of the
+    row, such as ``64 [48–80]``, ``84.4x at 1,024`` and ``GPU out of memory above 1,024``. `name`
+    distinguishes the tracks of a row; it is empty where each row has one.
     """
 
-    line: BreakEven
+    line: Line
+    against: Line
+    batches: tuple[int, ...]
+    holes: tuple[int, ...]
     segments: tuple[Segment, ...]
+    mark: Mark | None
     baseline: Side
     candidate: Side
     name: str
@@ -88,13 +105,15 @@ class Row:
 class Chart:
     """The rows in their order, and the range of batch sizes that were timed or tried.
 
-    `omitted` is the number of further rows, which are not drawn.
+    `omitted` is the number of further rows, which are not drawn. `is_predicted` is whether the candidates
+    were not measured but predicted, which every drawing shows.
     """
 
     rows: tuple[Row, ...]
     smallest: int
     largest: int
     omitted: int = 0
+    is_predicted: bool = False
 
     def __bool__(self) -> bool:
         """Whether there is anything to draw."""
@@ -141,20 +160,38 @@ def chart(
     """
     ended = {(one.key.line, one.key.batch_size): str(one.outcome) for one in outcomes if one.key is not None}
     names = SideNames(lines, machines)
-    axes = _axes_texts([*models, *(line.model for line in lines)])
+    found = [(position(line), _track(line, names, ended, notes)) for line in lines]
+    return chart_of(found, [*models, *(line.model for line in lines)])
+
+
+def chart_of(
+    tracks: Sequence[tuple[float, Track]], models: Iterable[Model], *, is_predicted: bool = False
+) -> Chart:
+    """Return the chart of tracks, each after its place among the others of its workload.
+
+    The workload with the first track comes first. `models` are as in `chart`.
+    """
+    axes = axes_texts(models)
+    of_models = grouped((track.line.model, (place, track)) for place, track in tracks)
     rows = [
-        Row(
-            fmt.one_line(model.workload),
-            axes[model],
-            tuple(_track(line, names, ended, notes) for line in of_model),
+        (
+            min(place for place, _ in found),
+            Row(fmt.one_line(model.workload), axes[model], tuple(track for _, track in found)),
         )
-        for model, of_model in grouped((line.model, line) for line in lines).items()
+        for model, found in of_models.items()
     ]
-    tried = [batch for line in lines for batch in (*line.batches, *line.holes)]
-    return Chart(tuple(_ordered(rows)), min(tried, default=1), max(tried, default=1))
+    rows.sort(key=lambda row: row[0])
+    by_workload = grouped((row.workload, row) for _, row in rows)
+    tried = [batch for _, track in tracks for batch in (*track.batches, *track.holes)]
+    return Chart(
+        tuple(row for group in by_workload.values() for row in group),
+        min(tried, default=1),
+        max(tried, default=1),
+        is_predicted=is_predicted,
+    )
 
 
-def _axes_texts(models: Iterable[Model]) -> dict[Model, str]:
+def axes_texts(models: Iterable[Model]) -> dict[Model, str]:
     """Return the axes that distinguish each model; words, such as ``bfloat16``, without their keys.
 
     All keys are kept where two models would read the same.
@@ -180,9 +217,15 @@ def _track(
     ended: Mapping[tuple[Line, int], str],
     notes: Mapping[Line, str],
 ) -> Track:
+    found = line.crossing
+    is_known = found.batch_size is not None
     return Track(
-        line=line,
+        line=line.candidate,
+        against=line.baseline,
+        batches=line.batches,
+        holes=line.holes,
         segments=tuple(_segments(line)),
+        mark=Mark(found.batch_size, found.low, found.high) if is_known else None,
         baseline=names.side(line.baseline),
         candidate=names.side(line.candidate),
         name=names.track(line.candidate),
@@ -195,42 +238,57 @@ def _track(
 
 
 def _segments(line: BreakEven) -> Iterator[Segment]:
-    """Yield the stretches, with neighbors of one kind joined.
-
-    A stretch ends where the devices cross, else midway between two measured batch sizes (on a logarithmic
-    axis); one where nothing was timed begins at the last timed batch size.
-    """
-    verdicts = {row.batch_size: _STRETCHES[row.verdict] for row in line.rows}
+    verdicts = {row.batch_size: STRETCHES[row.verdict] for row in line.rows}
     points = [(batch, verdicts.get(batch, Stretch.UNTIMED)) for batch in sorted({*line.batches, *line.holes})]
+    return segments(points, partial(_edge, line))
+
+
+Edge = Callable[[int, Stretch, int, Stretch], tuple[float, float]]
+"""Where the stretch of a batch size ends, and that of the next one begins; it is undecided between these."""
+
+
+def segments(points: Sequence[tuple[int, Stretch]], edge: Edge) -> Iterator[Segment]:
+    """Yield the stretches of batch sizes, which ascend, with neighbors of one kind joined.
+
+    One where nothing was timed begins at the last timed batch size, and ends at the next.
+    """
     if not points:
         return
     low: float = points[0][0]
     for (batch, stretch), (next_batch, next_stretch) in pairwise(points):
         if stretch is next_stretch:
             continue
-        high = _edge(line, batch, stretch, next_batch, next_stretch)
+        if Stretch.UNTIMED in (stretch, next_stretch):
+            high = next_low = float(next_batch if stretch is Stretch.UNTIMED else batch)
+        else:
+            high, next_low = edge(batch, stretch, next_batch, next_stretch)
         yield Segment(low, high, stretch)
-        low = high
+        if high < next_low:
+            yield Segment(high, next_low, Stretch.UNDECIDED)
+        low = next_low
     yield Segment(low, points[-1][0], points[-1][1])
 
 
-def _edge(line: BreakEven, batch: int, stretch: Stretch, next_batch: int, next_stretch: Stretch) -> float:
-    if Stretch.UNTIMED in (stretch, next_stretch):
-        return next_batch if stretch is Stretch.UNTIMED else batch
-    if {stretch, next_stretch} == _DECIDED:
-        crossing = line.crossing.batch_size
-        if crossing is not None and batch <= crossing <= next_batch:
-            return crossing
-        speedups = {row.batch_size: row.speedup for row in line.rows}
-        here, there = speedups[batch], speedups[next_batch]
-        if here and there:
-            part = math.log(here) / math.log(here / there)
-            return batch * math.pow(next_batch / batch, part)
+def midway(batch: float, next_batch: float) -> float:
+    """Return the middle of two batch sizes, on a logarithmic axis."""
     return math.sqrt(batch * next_batch)
 
 
-def _ordered(rows: Iterable[Row]) -> list[Row]:
-    """Return the rows by workload and break-even, the workload with the earliest break-even first."""
-    by_break_even = sorted(rows, key=lambda row: min(position(track.line) for track in row.tracks))
-    groups = grouped((row.workload, row) for row in by_break_even)
-    return [row for group in groups.values() for row in group]
+def _edge(
+    line: BreakEven, batch: int, stretch: Stretch, next_batch: int, next_stretch: Stretch
+) -> tuple[float, float]:
+    """Return where the devices cross, or the middle next to an undecided batch size, twice."""
+    is_crossing = {stretch, next_stretch} == _DECIDED
+    return (_crossing(line, batch, next_batch) if is_crossing else midway(batch, next_batch),) * 2
+
+
+def _crossing(line: BreakEven, batch: int, next_batch: int) -> float:
+    at = line.crossing.batch_size
+    if at is not None and batch <= at <= next_batch:
+        return at
+    speedups = {row.batch_size: row.speedup for row in line.rows}
+    here, there = speedups[batch], speedups[next_batch]
+    if here and there:
+        part = math.log(here) / math.log(here / there)
+        return batch * math.pow(next_batch / batch, part)
+    return midway(batch, next_batch)

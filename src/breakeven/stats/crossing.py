@@ -200,7 +200,7 @@ def find_crossing(
     if all(sign > 0 for sign in signs):
         return Crossing(CrossingStatus.ALWAYS, bracket=known, warnings=warnings)
     if signs[-1] < 0:
-        beyond = 1 not in signs and _trend_meets(batches, baseline, candidate, holes)
+        beyond = 1 not in signs and trend_meets(batches, baseline, candidate, holes)
         return Crossing(
             CrossingStatus.BEYOND_RANGE if beyond else CrossingStatus.NEVER, bracket=known, warnings=warnings
         )
@@ -289,7 +289,7 @@ def _warnings_on(signs: Sequence[int], *, is_only: bool) -> tuple[CrossingWarnin
     return (CrossingWarning.SEVERAL,) if changes > 1 else ()
 
 
-def _trend_meets(
+def trend_meets(
     batches: Sequence[int],
     baseline: tuple[Array, Array],
     candidate: tuple[Array, Array],

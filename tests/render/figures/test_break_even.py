@@ -6,15 +6,24 @@ import re
 from dataclasses import replace
 
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from breakeven.render import break_even_text
 from breakeven.render.figures import FIGURES, to_svg
-from breakeven.render.figures.break_even import MAX_DRAWN, MAX_ROWS, folded_title, narrow, parts, wide
+from breakeven.render.figures.break_even import (
+    MAX_DRAWN,
+    MAX_ROWS,
+    description,
+    folded_title,
+    narrow,
+    parts,
+    wide,
+)
 from breakeven.render.figures.style import PRINT_DPI, drawing
 from breakeven.render.markdown import markdown_table
-from support.charts import EVERY_STATUS, chart_of, ended, line, sixty
+from support.charts import EVERY_STATUS, chart_of, ended, line, predicted, sixty
 from support.reports import report
 from support.run_files import affine_run
 
@@ -51,6 +60,7 @@ CHARTS = {
         line(dict.fromkeys(range(1, 200, 7), "+"), "always", workload="cnn"),
     ),
 }  # fmt: skip
+CHARTS |= {f"{name}, predicted": predicted(CHARTS[name]) for name in ("every status", "two candidates")}
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +241,54 @@ def test_break_even_marks(found, look):
         expected = {"|": [left + (right - left) / 4 * k for k in (1, 3)], "<": [left], ">": [right]}
         assert places[ends[0]][0] == pytest.approx(expected[ends[0]][0])
         assert places[ends[1]][-1] == pytest.approx(expected[ends[1]][-1])
+
+
+def test_predicted_marks(found, look):
+    """A range in brackets, with an arrow where it is open, and never a diamond."""
+    for low, high, arrows in ((4, 16, ""), (None, 16, "<"), (4, None, ">")):
+        chart = predicted(chart_of(line({2: "-", 32: "+"}, "crosses", 8, low, high)))
+        (axes,) = drawn(found, chart, narrow).axes
+        assert [marker for marker in "D|<>" if look.markers(axes, marker)] == list(arrows)
+        left, right = 6.0, 264.0
+        middle = [one for one in axes.lines if len(one.get_xdata()) == 2 and len(set(one.get_ydata())) == 1]
+        ends = [left if low is None else 70.5, right if high is None else 199.5]
+        assert sorted(middle[-1].get_xdata()) == pytest.approx(ends)
+        brackets = {one.get_xdata()[1] for one in axes.lines if len(one.get_xdata()) == 4}
+        assert {end for end in ends if end not in (left, right)} <= brackets
+
+
+def test_predicted_tracks_are_outlined(found):
+    """No stretch of a predicted track, and no mark in its legend, is filled."""
+    chart = predicted(
+        chart_of(line({1: "-", 64: "+"}, "crosses", 9, holes=(512,)), line({1: "?", 64: "="}, workload="b"))
+    )
+    bars = [
+        bar
+        for draw in (wide, narrow)
+        for axes in drawn(found, chart, draw).axes
+        for bar in axes.findobj(Rectangle)
+        if bar is not axes.patch
+    ]
+    assert bars
+    assert all(bar.get_facecolor()[3] == 0 for bar in bars)
+    edges = {to_hex(bar.get_edgecolor()) for bar in bars if not bar.get_hatch()}
+    assert edges == {"#0072b2", "#d55e00", "#808080"}
+
+
+def test_predicted_words(found):
+    """What a chart shows is marked as predicted: its sides, its columns, and its description."""
+    chart = CHARTS["every status, predicted"]
+    texts = {text.get_text() for text in texts_of(drawn(found, chart, wide))}
+    assert {
+        "CPU predicted faster",
+        "GPU predicted faster",
+        "predicted win from batch",
+        "predicted speedup",
+        "break-even within, 90% band",
+        "not predicted",
+    } <= texts
+    assert not any("95%" in text and "break-even" in text for text in texts)
+    assert description(chart).startswith("Which device is predicted to be faster over batch sizes 1–65,536")
 
 
 def test_readable_on_a_phone(found):

@@ -16,6 +16,9 @@ from breakeven.render.figures.style import PAPER_ID, PRINT_DPI, SMALL, drawing
 from breakeven.report.answer import Trust
 from breakeven.report.report import Report
 
+SUMMARY = "summary.csv"
+"""The file with every case of a report."""
+
 FORCED, UNFIT = "not comparable (forced)", "not to be trusted"
 """Watermarks."""
 
@@ -66,15 +69,20 @@ class Drawing(Generic[Data]):
         return self.text(report, data) if data else ""
 
 
-def empty_figure(report: Report, width: float, height: float) -> Figure:
-    """Return a figure of this size in points, with a watermark if its numbers are not to be used."""
+def watermark(report: Report) -> str:
+    """Return the watermark of a report whose numbers are not to be used, empty where they are."""
+    if report.forced:
+        return FORCED
+    return UNFIT if report.answer.trust is Trust.UNFIT else ""
+
+
+def empty_figure(mark: str, width: float, height: float) -> Figure:
+    """Return a figure of this size in points, with a watermark, which may be empty."""
     figure = Figure(figsize=(width / _POINTS, height / _POINTS))
     FigureCanvasAgg(figure)
     figure.patch.set_gid(PAPER_ID)
-    if report.forced:
-        _watermark(figure, FORCED)
-    elif report.answer.trust is Trust.UNFIT:
-        _watermark(figure, UNFIT)
+    if mark:
+        _watermark(figure, mark)
     return figure
 
 
@@ -103,10 +111,10 @@ def and_list(parts: Sequence[str], limit: int = 4) -> str:
     return fmt.joined([fmt.one_line(part, 300) for part in parts], limit, "; ")
 
 
-def missing_note(missing: int, noun: str = "model") -> list[str]:
+def missing_note(missing: int, noun: str = "model", file: str = SUMMARY) -> list[str]:
     """Return a note on how many more are in the table, if there are any."""
     are = "is" if missing == 1 else "are"
-    return [f"{fmt.plural(missing, f'more {noun}')} {are} in the table (summary.csv)."] if missing else []
+    return [f"{fmt.plural(missing, f'more {noun}')} {are} in the table ({file})."] if missing else []
 
 
 def _watermark(figure: Figure, text: str) -> None:

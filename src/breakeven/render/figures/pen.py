@@ -15,7 +15,6 @@ from matplotlib.text import Text
 from breakeven import format as fmt
 from breakeven.render.figures.drawing import empty_figure, text_width
 from breakeven.render.figures.style import INK, NORMAL
-from breakeven.report.report import Report
 
 _MUTED = 0.7
 EDGE = 4.0
@@ -74,10 +73,10 @@ class Pen:
                 lines[-1] = longer
         return [self.fitted(line, room, bold=bold) for line in lines]
 
-    def figure(self, report: Report) -> Figure:
+    def figure(self, watermark: str) -> Figure:
         """Return what was drawn as a figure."""
         height = self.y + EDGE
-        figure = empty_figure(report, self.width, height)
+        figure = empty_figure(watermark, self.width, height)
         ax = figure.add_axes((0, 0, 1, 1))
         ax.set_axis_off()
         ax.set_xlim(0, self.width)

@@ -12,7 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from breakeven.render.figures.drawing import empty_figure
+from breakeven.render.figures.drawing import empty_figure, watermark
 from breakeven.render.figures.style import SMALL
 from breakeven.report.report import Report
 
@@ -24,7 +24,7 @@ class Sheet:
     """A figure of this width and height in points."""
 
     def __init__(self, report: Report, width: float, height: float) -> None:
-        self.figure = empty_figure(report, width, height)
+        self.figure = empty_figure(watermark(report), width, height)
         self._width, self._height = width, height
 
     def write(self, x: float, y: float, text: str, **style: object) -> None:

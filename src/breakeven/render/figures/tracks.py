@@ -7,7 +7,7 @@ from typing import Any
 
 from breakeven import format as fmt
 from breakeven.grouping import grouped
-from breakeven.render.chart_labels import legend, on_axis, ticks
+from breakeven.render.chart_labels import break_even_words, faster, legend, on_axis, ticks
 from breakeven.render.figures.pen import EDGE, Pen
 from breakeven.render.figures.style import GRID, INK, PAPER, device_styles
 from breakeven.report.chart import Chart, Segment, Stretch, Track
@@ -18,6 +18,8 @@ _SPARE = ("#009E73", "#CC79A7", "#56B4E9")  # where a candidate is its baseline'
 _MIN_LENGTH = 4.0  # of a stretch at a single batch size
 _GAP = 14.0
 _SWATCH = 16.0
+_OUTLINE = 1.3
+_FOOT, _BRACKET = 2.5, 11.0  # of the bracket at an end of a predicted range
 _HATCHED: Mapping[str, Any] = {"facecolor": "none", "edgecolor": _GRAY, "hatch": "/////", "linewidth": 0}
 
 
@@ -30,27 +32,27 @@ class Tracks:
         self._colors = side_colors(chart)
 
     def draw(self, track: Track, middle: float, height: float) -> None:
-        """Draw the segments of a track, its measured batch sizes, and its break-even with the interval."""
+        """Draw the segments of a track, its batch sizes, and its break-even with the interval."""
         for segment in track.segments:
             self._pen.bar(self._ends(segment), middle, height, **self._style(track, segment.stretch))
-        for batch in track.line.batches[1:-1]:
+        for batch in track.batches[1:-1]:
             at = self._at(batch)
             self._pen.line([at, at], [middle - height / 2, middle + height / 2], color=PAPER, linewidth=1)
-        found = track.line.crossing
-        if found.batch_size is None:
+        if track.mark is None:
             return
         low, high = track.segments[0].low, track.segments[-1].high
-        ends = self._at(found.low or low), self._at(found.high or high)
-        markers = "|" if found.low else "<", "|" if found.high else ">"
-        _draw_break_even(self._pen, ends, self._at(found.batch_size), middle, markers)
+        ends = self._at(track.mark.low or low), self._at(track.mark.high or high)
+        is_open = track.mark.low is None, track.mark.high is None
+        place = None if track.mark.at is None else self._at(track.mark.at)
+        _draw_mark(self._pen, ends, place, middle, is_open)
 
     def draw_sides(self, y: float) -> None:
         """Write which color is which device above both ends of the tracks."""
         for side in (self._chart.baselines[0], self._chart.candidates[0]):
-            text = f"{side.name} faster"
+            text = faster(self._chart, side.name)
             is_left = side in self._chart.baselines
             x = self._left if is_left else self._right - _SWATCH - self._pen.width_of(text, bold=True)
-            self._pen.bar((x, x + _SWATCH - 4), y - 3, 7, facecolor=self._colors[side], edgecolor="none")
+            _draw_swatch(self._pen, x, y - 3, _look(self._chart, self._colors[side]))
             self._pen.text(x + _SWATCH, y, text, bold=True)
 
     def draw_grid(self, top: float, bottom: float) -> None:
@@ -83,8 +85,15 @@ class Tracks:
         if stretch is Stretch.UNTIMED:
             return _HATCHED
         sides = {Stretch.BASELINE: track.baseline, Stretch.CANDIDATE: track.candidate}
-        color = self._colors[sides[stretch]] if stretch in sides else GRID
-        return {"facecolor": color, "edgecolor": "none"}
+        return _look(self._chart, self._colors[sides[stretch]] if stretch in sides else GRID)
+
+
+def _look(chart: Chart, color: str) -> Mapping[str, Any]:
+    """Return the style of a stretch: filled, or outlined where it is predicted."""
+    if chart.is_predicted:
+        line = _GRAY if color == GRID else color  # a pale line is too thin
+        return {"facecolor": "none", "edgecolor": line, "linewidth": _OUTLINE}
+    return {"facecolor": color, "edgecolor": "none"}
 
 
 def side_colors(chart: Chart) -> dict[Side, str]:
@@ -106,7 +115,7 @@ def sides_fit(pen: Pen, chart: Chart, width: float) -> bool:
     sides = (*chart.baselines, *chart.candidates)
     if len(sides) != 2:
         return False
-    return sum(pen.width_of(f"{side.name} faster", bold=True) + _SWATCH + _GAP for side in sides) <= width
+    return sum(pen.width_of(faster(chart, side.name), bold=True) + _SWATCH + _GAP for side in sides) <= width
 
 
 def draw_legend(pen: Pen, chart: Chart, *, has_sides: bool) -> None:
@@ -115,13 +124,13 @@ def draw_legend(pen: Pen, chart: Chart, *, has_sides: bool) -> None:
     found: list[tuple[str, Mapping[str, Any]]] = []
     if not has_sides:
         names = grouped((color, side.name) for side, color in side_colors(chart).items())
-        found += [(f"{', '.join(alike)} faster", {"facecolor": color}) for color, alike in names.items()]
+        found += [(faster(chart, ", ".join(alike)), _look(chart, color)) for color, alike in names.items()]
     if Stretch.UNDECIDED in words:
-        found.append((words[Stretch.UNDECIDED], {"facecolor": GRID}))
+        found.append((words[Stretch.UNDECIDED], _look(chart, GRID)))
     if Stretch.UNTIMED in words:
         found.append((words[Stretch.UNTIMED], _HATCHED))
-    if any(track.line.crossing.batch_size is not None for track in chart.tracks):
-        found.append(("break-even, 95% interval", {}))
+    if mark := break_even_words(chart):
+        found.append((mark, {}))
     x = EDGE
     pen.y += 12 if found else 0
     for text, style in found:
@@ -129,26 +138,39 @@ def draw_legend(pen: Pen, chart: Chart, *, has_sides: bool) -> None:
         width = _SWATCH + pen.width_of(text)
         if x > EDGE and x + width > pen.width - EDGE:
             x, pen.y = EDGE, pen.y + 14
-        _draw_swatch(pen, x, style)
+        if style:
+            _draw_swatch(pen, x, pen.y - 3, style)
+        else:
+            middle = None if chart.is_predicted else x + 6
+            _draw_mark(pen, (x, x + _SWATCH - 4), middle, pen.y - 3)
         pen.text(x + _SWATCH, pen.y, text)
         x += width + _GAP
 
 
-def _draw_swatch(pen: Pen, x: float, style: Mapping[str, Any]) -> None:
-    middle = pen.y - 3
-    if style:
-        pen.bar((x, x + _SWATCH - 4), middle, 7, **style)
-    else:
-        _draw_break_even(pen, (x, x + _SWATCH - 4), x + 6, middle)
+def _draw_swatch(pen: Pen, x: float, middle: float, style: Mapping[str, Any]) -> None:
+    pen.bar((x, x + _SWATCH - 4), middle, 7, **style)
 
 
-def _draw_break_even(
-    pen: Pen, ends: tuple[float, float], at: float, middle: float, markers: tuple[str, str] = ("|", "|")
+def _draw_mark(
+    pen: Pen,
+    ends: tuple[float, float],
+    at: float | None,
+    middle: float,
+    is_open: tuple[bool, bool] = (False, False),
 ) -> None:
+    """Draw a break-even with its interval, or without a place a range in brackets; arrows at open ends."""
     pen.line(ends, [middle, middle], color=INK, linewidth=1.6, solid_capstyle="butt")
-    for end, marker in zip(ends, markers, strict=True):
-        pen.line([end], [middle], color=INK, linestyle="", marker=marker, markersize=5)
-    pen.line(
-        [at], [middle], linestyle="", marker="D", markersize=5.5,
-        markerfacecolor=PAPER, markeredgecolor=INK, markeredgewidth=1.2,
-    )  # fmt: skip
+    for end, is_end_open, arrow, inward in zip(ends, is_open, "<>", (1, -1), strict=True):
+        if at is None and not is_end_open:
+            x, half = [end + inward * _FOOT, end, end, end + inward * _FOOT], _BRACKET / 2
+            pen.line(
+                x, [middle - half, middle - half, middle + half, middle + half], color=INK, linewidth=1.4
+            )
+        else:
+            marker = arrow if is_end_open else "|"
+            pen.line([end], [middle], color=INK, linestyle="", marker=marker, markersize=5)
+    if at is not None:
+        pen.line(
+            [at], [middle], linestyle="", marker="D", markersize=5.5,
+            markerfacecolor=PAPER, markeredgecolor=INK, markeredgewidth=1.2,
+        )  # fmt: skip

@@ -1,0 +1,250 @@
+"""`breakeven predict`: a run of this CPU, and cards -> the training steps of machines that are not here."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from itertools import starmap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from breakeven.commands.arguments import directory_path, file_path, price, whole_number
+from breakeven.commands.base import NOT_JUDGED, OK, add_format, print_line, show
+from breakeven.errors import UsageError
+from breakeven.format import joined, one_line
+
+if TYPE_CHECKING:
+    from breakeven.predict.cards import Card
+    from breakeven.predict.prediction import Counts, Predictions
+    from breakeven.runs.reader import Runs
+
+MAX_STEPS = 10**12
+"""More steps are a mistake: at a microsecond each they take 11 days."""
+
+EPILOG = """\
+examples:
+  breakeven predict                           list the machines that can be
+                                              predicted
+  breakeven predict run.json --on h100-16core from which batch size would that
+                                              GPU beat this CPU?
+  breakeven predict bench_mine.py --on h100-16core
+                                              measure on this CPU first; under
+                                              two minutes for a small model
+  breakeven predict run.json --on h100-16core,h200-16core
+                                              two machines; --on can be repeated
+  breakeven predict run.json --on card.json   a card that `breakeven card` wrote
+  breakeven predict run.json --on their.json  a run of the machine, from which a
+                                              card is made
+  breakeven predict run.json --on h100-16core --steps 200000 \\
+    --price cpu=0.20/h --price h100-16core=2.00/h
+                                              hours and dollars of a training,
+                                              and from where on it is cheaper
+
+The CPU is measured and never predicted. The accelerator's training step is
+predicted from what the step does (counted without a GPU) and from a card: a few
+rates of a machine that was measured. Every prediction has a 90% band, and every
+break-even is a range of batch sizes. Where the band includes 1x, the answer is
+to measure: what to rent for how many minutes is printed. A prediction is never
+compared with runs, and never enters a history.
+
+A run file without counts gets them from the benchmarks of the same names: those
+of the command that made it, or --bench DIR. Options of pytest for a measurement
+follow --, as in `predict bench_mine.py --on h100-16core -- -k mlp`.
+
+exit codes:
+  0  written, also when cells are undecided
+  2  bad usage, or a file that cannot be used
+  3  nothing could be predicted
+"""
+
+
+def _renderer(name: str) -> Any:
+    return import_module(f"breakeven.render.predict_{name}")
+
+
+FORMATS: dict[str, Callable[[Predictions], object]] = {
+    "terminal": lambda found: show(_renderer("terminal").renderables(found)),
+    "json": lambda found: sys.stdout.write(_renderer("data").to_json(found)),
+    "csv": lambda found: sys.stdout.write(_renderer("data").to_csv(found)),
+    "markdown": lambda found: sys.stdout.write(_renderer("markdown").to_markdown(found)),
+}
+"""The values of ``--format``, each with the function that writes a prediction to standard output."""
+
+CARD_FORMATS: dict[str, Callable[[Sequence[Card]], object]] = {
+    "terminal": lambda cards: show(_renderer("terminal").cards(cards)),
+    "json": lambda cards: sys.stdout.write(_renderer("data").cards_json(cards)),
+    "csv": lambda cards: sys.stdout.write(_renderer("data").cards_csv(cards)),
+    "markdown": lambda cards: sys.stdout.write(_renderer("markdown").cards_markdown(cards)),
+}
+"""Likewise for the cards that are listed without ``--on``."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.rest = "pytest"  # type: ignore[attr-defined]  # of breakeven.commands.base.Parser
+    parser.add_argument(
+        "runs", nargs="*", type=file_path, metavar="RUN",
+        help="run files of one machine whose CPU was measured; or a benchmark file or folder, which is "
+        "measured on this CPU first",
+    )  # fmt: skip
+    parser.add_argument(
+        "--on", type=file_path, action="append", default=[], metavar="MACHINE",
+        help="what to predict: the name of a card that comes with breakeven, a card file, or a run file of "
+        "the machine; repeatable, names also separated by commas (default: list the cards)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--bench", type=file_path, metavar="DIR",
+        help="the benchmarks of a run file without counts (default: those of the command that made it)",
+    )  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", type=directory_path, metavar="DIR",
+        help="also write predictions.json, .csv and .md into this directory (default: print only)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--baseline", metavar="[MACHINE/]DEVICE",
+        help="the measured CPU that all is compared with (default: cpu, or the one with the most threads)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--price", type=price, action="append", default=[], metavar="NAME=USD/h",
+        help="what the CPU or a machine costs, such as cpu=0.20/h and h100-16core=2.00/h (repeatable): adds "
+        "from which batch size a machine is cheaper (default: no prices)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--steps", type=training_steps, metavar="N",
+        help="also predict the hours of a training of N steps, and its dollars with --price (default: none)",
+    )  # fmt: skip
+    add_format(parser, tuple(FORMATS))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code.
+
+    Raises:
+        UsageError: a machine is unknown or named twice; and as the functions it calls.
+    """
+    from breakeven.predict.prediction import predict
+    from breakeven.report.money import Price
+    from breakeven.report.report import analyze
+    from breakeven.runs import reader
+
+    if not arguments.on:
+        CARD_FORMATS[arguments.format](_shipped())
+        return OK
+    if not arguments.runs:
+        raise UsageError(
+            "nothing to predict: give a run file of this CPU, or a benchmark file, as in `breakeven predict "
+            f"bench_mine.py --on {one_line(arguments.on[0], 100)}`"
+        )
+    cards = _cards(arguments.on, arguments.bench)  # a wrong name must not cost a measurement
+    runs = reader.read(_measured(arguments.runs, arguments.pytest))
+    found = predict(
+        analyze(runs),
+        _counted(runs, arguments.bench),
+        cards,
+        prices=tuple(starmap(Price, arguments.price)),
+        steps=arguments.steps,
+        baseline=arguments.baseline,
+        folder=arguments.bench or "bench",
+    )
+    FORMATS[arguments.format](found)
+    if arguments.output is not None:
+        from breakeven.render.predict_files import write_prediction
+
+        written = write_prediction(found, arguments.output)
+        stream = sys.stdout if arguments.format == "terminal" else sys.stderr
+        names = ", ".join(path.name for path in written)
+        print_line(f"written to {arguments.output}{os.sep}: {names}", stream)
+    return OK if found.cells else NOT_JUDGED
+
+
+def training_steps(text: str) -> int:
+    """Read the number of steps of a training.
+
+    >>> training_steps("200000"), training_steps("200_000")
+    (200000, 200000)
+    """
+    steps = whole_number(text)
+    if not 1 <= steps <= MAX_STEPS:
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]} is not a number of steps from 1 to {MAX_STEPS:,}; pass one such as 200000"
+        )
+    return steps
+
+
+def _measured(paths: list[str], options: list[str]) -> list[str]:
+    """Return the run files, one of them measured now where benchmarks are given."""
+    benchmarks = [path for path in paths if path.endswith(".py") or os.path.isdir(path)]  # noqa: PTH112 - any text
+    if options and not benchmarks:
+        raise UsageError(
+            f"{one_line(options[0], 60)!r} after -- is an option of pytest, and {one_line(paths[0], 200)} is "
+            "measured already; give a benchmark file or folder, or leave it out"
+        )
+    if not benchmarks:
+        return paths
+    if len(benchmarks) < len(paths):
+        raise UsageError(
+            f"{one_line(benchmarks[0], 200)} would be measured, and other paths are run files; give either "
+            "benchmarks or run files"
+        )
+    from breakeven.commands.measured import measured
+
+    return [os.fspath(measured(benchmarks, options))]
+
+
+def _counted(runs: Runs, bench: str | None) -> Counts:
+    """Return what a training step of each cell does."""
+    from breakeven.commands.counted import counted
+    from breakeven.predict.prediction import Counts
+
+    found = counted(runs, bench)
+    return Counts(found.of, found.unknown)
+
+
+def _cards(named: Sequence[str], bench: str | None) -> list[Card]:
+    """Return the card of each machine that ``--on`` names."""
+    names = [
+        name
+        for text in named
+        for name in ([text] if os.path.exists(text) else filter(None, text.split(",")))  # noqa: PTH110 - any text
+    ]
+    cards = [_card(name.strip(), bench) for name in names]
+    labels = [card.name for card in cards]
+    if twice := [label for label in labels if labels.count(label) > 1]:
+        raise UsageError(
+            f"--on: two machines are named {one_line(twice[0], 80)!r}; give each once, or change the `name` "
+            "in a card's file"
+        )
+    return cards
+
+
+def _card(name: str, bench: str | None) -> Card:
+    """Return a card that comes with breakeven, one of a file, or one fitted from a run file."""
+    from breakeven.predict.cards import read_card, shipped_cards
+    from breakeven.predict.fit import fit_card
+    from breakeven.runs import reader
+    from breakeven.runs.json_files import load_json, mapping
+
+    shipped = shipped_cards()
+    if name in shipped:
+        return read_card(str(shipped[name]))
+    if not os.path.isfile(name):  # noqa: PTH113 - any text
+        similar = difflib.get_close_matches(name, shipped, n=1)
+        hint = f"did you mean {similar[0]!r}?" if similar else f"choose from {joined(list(shipped), 12)}"
+        raise UsageError(
+            f"--on {one_line(name, 100)!r}: neither a card that comes with breakeven nor a file; {hint}"
+            f"{'' if similar else ', or give a card file or a run file of the machine'}"
+        )
+    if "benchmarks" not in mapping(load_json(name)):
+        return read_card(name)
+    runs = reader.read([name])
+    return fit_card(runs.runs, _counted(runs, bench).of, Path(name).stem, None)
+
+
+def _shipped() -> list[Card]:
+    from breakeven.predict.cards import read_card, shipped_cards
+
+    return [read_card(str(path)) for path in shipped_cards().values()]

@@ -1,0 +1,85 @@
+"""The break-even chart of a prediction: its stretches end at the range, and its texts are bands."""
+
+import pytest
+
+from breakeven.predict.chart import chart
+from breakeven.report.sides import Side
+from support.predictions import L4, card, cpu_run, planted, prediction
+from support.reports import only
+
+__all__ = ["planted"]  # the fixture
+
+FLAT = {"h100_16core": (2e-3, 0.0, 2.0)}  # 2 ms, as 20 samples on the CPU; the range is 10 to 40
+    "h100_16core": (2e-3, 0.0, 2.0)
+}  # a step of 2 ms, of which the CPU does 20 samples; between 10 and 40
+
+
+def segments_of(track):
+    """The stretches of a track as plain tuples."""
+    return [(one.low, one.high, str(one.stretch)) for one in track.segments]
+
+
+@pytest.mark.parametrize(
+    ("batches", "segments", "mark"),
+    [
+        ((1, 8, 64, 512), [(1, 10, "baseline"), (10, 40, "undecided"), (40, 512, "candidate")], (10, 40)),
+        ((1, 20, 64), [(1, 10, "baseline"), (10, 40, "undecided"), (40, 64, "candidate")], (10, 40)),
+        ((1, 20), [(1, 10, "baseline"), (10, 20, "undecided")], (10, None)),
+        ((20, 64), [(20, 40, "undecided"), (40, 64, "candidate")], (None, 40)),
+        ((1, 4), [(1, 4, "baseline")], None),
+        ((64, 512), [(64, 512, "candidate")], None),
+        ((12, 30), [(12, 30, "undecided")], None),
+    ],
+)
+def test_stretches(tmp_path, planted, batches, segments, mark):
+    """The CPU is faster up to the range, undecided within it, and the machine is faster beyond it."""
+    planted(**FLAT)
+    track = only(chart(prediction(tmp_path, cpu_run(batches=batches))).tracks)
+    assert [name for *_, name in segments_of(track)] == [name for *_, name in segments]
+    for (low, high, _), (low_expected, high_expected, _) in zip(segments_of(track), segments, strict=True):
+        assert (low, high) == pytest.approx((low_expected, high_expected), rel=0.01)
+    if mark is None:
+        assert track.mark is None
+    else:
+        assert track.mark.at is None, "never a single batch size"
+        assert (track.mark.low, track.mark.high) == pytest.approx(mark, rel=0.01)
+
+
+def test_texts(tmp_path, planted):
+    """The break-even is a range, the speedup a band; the measured CPU and the machine have their names."""
+    planted(**FLAT)
+    found = chart(prediction(tmp_path, cpu_run()))
+    track = only(found.tracks)
+    assert found.is_predicted
+    assert (track.wins_from, track.best, track.name) == ("9–41", "13–51x at 512", "")
+    assert (track.baseline, track.candidate) == (Side("CPU", "cpu"), Side("H100", "cuda"))
+    assert (found.smallest, found.largest) == (1, 512)
+
+
+def test_best_is_shown_to_be_faster(tmp_path, planted):
+    """A machine that is faster somewhere shows that, not a larger speedup that is undecided."""
+    planted(h100_16core=(0.0, 2e-4, 1.5))
+    track = only(chart(prediction(tmp_path, cpu_run())).tracks)
+    assert track.best.startswith("0.33–0.75x"), "slower everywhere: the least slow"
+
+
+def test_several_machines(tmp_path, planted):
+    """A row has a track for each machine, and the rows are by the end of their ranges."""
+    planted(h100_16core=(2e-3, 0.0, 2.0), l4=(8e-3, 0.0, 2.0))
+    found = chart(prediction(tmp_path, cpu_run(widths=(64, 512)), card(), card("l4", L4)))
+    assert [row.axes for row in found.rows] == ["width=512", "width=64"]
+    assert [track.name for track in found.rows[0].tracks] == ["H100", "L4"]
+    assert [side.name for side in found.candidates] == ["H100", "L4"]
+
+
+def test_not_predicted_is_hatched(tmp_path, planted):
+    """A batch size that was not counted is neither faster nor slower."""
+    planted(**FLAT)
+    track = only(chart(prediction(tmp_path, cpu_run(), unknown=(512,))).tracks)
+    assert segments_of(track)[-1] == (64, 512, "untimed")
+    assert track.holes == (512,)
+
+
+def test_nothing_predicted(tmp_path, planted):
+    planted(**FLAT)
+    assert not chart(prediction(tmp_path, cpu_run(), unknown=(1, 8, 64, 512)))
