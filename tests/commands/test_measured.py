@@ -104,6 +104,17 @@ def test_options_without_benchmarks(runs):
     assert runs == []
 
 
+def test_one_run_file_for_two(runs, tmp_path):
+    """The second would replace the first; the same path twice is measured once."""
+    (tmp_path / "bench_mine.py").write_text("")
+    with pytest.raises(
+        UsageError, match=r"bench_mine.py and bench/bench_mine.py would both be measured into"
+    ):
+        measured(["bench_mine.py", "bench/bench_mine.py"], (), runner(runs))
+    assert measured(["bench", "bench"], (), runner(runs)) == ["bench.cpu.json"]
+    assert len(runs) == 1
+
+
 def test_output_and_exit_code(capfd):
     """All output goes to standard error: standard output is the command's."""
     assert module._run([sys.executable, "-c", "print('measured'); raise SystemExit(5)"]) == 5

@@ -13,6 +13,7 @@ from breakeven.errors import UsageError
 from breakeven.experiment.run_command import CommandError
 from breakeven.experiment.shell import Stopped, stopping_on_signals
 from breakeven.format import one_line
+from breakeven.grouping import grouped
 
 DEFAULTS = ("--breakeven-devices=cpu", "--breakeven-phases=train")
 """What a prediction needs; later options of the user's take precedence."""
@@ -24,7 +25,7 @@ Run = Callable[[Sequence[str]], int]
 
 
 def measured(paths: Sequence[str], options: Sequence[str] = (), run: Run | None = None) -> list[str]:
-    """Return the paths of run files, after measuring each path that is a folder or a ``.py`` file.
+    """Return the paths of run files, each once, after measuring what is a folder or a ``.py`` file.
 
     The run file of ``bench/bench_mine.py`` is ``bench_mine.cpu.json`` in the working directory. One that it
     replaces is kept as ``bench_mine.cpu.json.old``. A small model takes less than a minute on two CPUs.
@@ -35,7 +36,7 @@ def measured(paths: Sequence[str], options: Sequence[str] = (), run: Run | None 
         run: runs a command and returns its exit code; its output goes to standard error.
 
     Raises:
-        UsageError: there are options, and no path to measure.
+        UsageError: there are options, and no path to measure; or two paths have one run file.
         CommandError: pytest failed, and measured nothing.
         KeyboardInterrupt: it was stopped; what it has measured is kept.
     """
@@ -44,7 +45,15 @@ def measured(paths: Sequence[str], options: Sequence[str] = (), run: Run | None 
             f"{one_line(shlex.join(options), 80)!r} after -- are options of pytest, which measures folders "
             "and files of benchmarks; give one, such as bench_mine.py, or leave out the options"
         )
-    return [_measured(path, options, run or _run) if is_bench(path) else path for path in paths]
+    listed = list(dict.fromkeys(paths))
+    files = grouped((run_file_of(path), path) for path in listed if is_bench(path))
+    for file, of in files.items():
+        if len(of) > 1:
+            raise UsageError(
+                f"{one_line(' and '.join(of), 200)} would both be measured into {file}; give one of them, or a "
+                "folder that has both"
+            )
+    return [_measured(path, options, run or _run) if is_bench(path) else path for path in listed]
 
 
 def is_bench(path: str) -> bool:
