@@ -50,8 +50,8 @@ def measured(paths: Sequence[str], options: Sequence[str] = (), run: Run | None 
     for file, of in files.items():
         if len(of) > 1:
             raise UsageError(
-                f"{one_line(' and '.join(of), 200)} would both be measured into {file}; give one of them, or a "
-                "folder that has both"
+                f"{one_line(' and '.join(of), 200)} would both be measured into {file}; give one of them, "
+                "or a folder that has both"
             )
     return [_measured(path, options, run or _run) if is_bench(path) else path for path in listed]
 
