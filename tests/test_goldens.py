@@ -31,6 +31,7 @@ from breakeven.render.history_json import (
     HistoryShowJson,
 )
 from breakeven.render.json_output import json_schema
+from breakeven.render.predict_data import CardsJson, PredictionJson
 from breakeven.render.report_data import ReportJson
 from support.frozen_machine import BUSY, FAILED, HEALTHY, PASSED, UNFIT, freeze, replay
 from support.golden_inputs import BROKEN, make_inputs
@@ -61,6 +62,10 @@ H100_REPORT = f"report {H100} -o h100"
 SMALL_REPORT = f"report {SMALL_H100} -o small-h100"
 PROCESSES_REPORT = "report processes.json -o five"
 TWO_REPORT = "report tiny/laptop.json tiny/server.json -o two"
+PREDICT = (
+    "predict predicted/laptop.json --on predicted/h100.json,predicted/l4.json --steps 200000 "
+    "--price cpu=0.20/h --price h100-16core=2.00/h"
+)
 ACCEPT = "history accept 0000014 --reason 'one more layer' --store changing --accepted meant.json"
 
 OUTPUTS = {
@@ -93,6 +98,13 @@ OUTPUTS = {
     "report-red.txt": Output("report mode-one.json mode-two.json -o red", 3),
     "report-red.json": Output("report mode-one.json mode-two.json --format json", 3),
     "report-forced.txt": Output("report mode-one.json mode-two.json -o forced --force"),
+    "predict.txt": Output(PREDICT),
+    "predict.json": Output(f"{PREDICT} --format json"),
+    "predict.csv": Output(f"{PREDICT} --format csv"),
+    "predict.md": Output(f"{PREDICT} --format markdown"),
+    "predict.page.txt": Output(f"{PREDICT} -o predicted/out", file="predicted/out/index.html"),
+    "predict-one.txt": Output("predict predicted/laptop.json --on predicted/h100.json"),
+    "predict-nothing.txt": Output("predict predicted/uncounted.json --on predicted/h100.json", 3),
     "compare-regressed.txt": Output(f"compare --baseline {BASE} --candidate {SLOW}", 1),
     "compare-regressed.md": Output(f"compare --baseline {BASE} --candidate {SLOW} --format markdown", 1),
     "compare-regressed.json": Output(f"compare --baseline {BASE} --candidate {SLOW} --format json", 1),
@@ -132,6 +144,7 @@ OUTPUTS = {
         f"help{''.join(f'-{word}' for word in words.split())}.txt": Output(f"{words} --help".strip())
         for words in (
             "", "report", "compare", "ab", "calibrate", "doctor", "ci", "merge", "fleet", "recover",
+            "predict", "card",
             "history", "history add", "history check", "history show", "history accept",
         )
     },
@@ -159,6 +172,8 @@ SCHEMAS = {
     "schema-history-add.json": HistoryAddJson,
     "schema-history-check.json": HistoryCheckJson,
     "schema-history-show.json": HistoryShowJson,
+    "schema-predict.json": PredictionJson,
+    "schema-predict-cards.json": CardsJson,
     "schema-report.json": ReportJson,
     "schema-doctor-selftest.json": SelfTestJson,
 }

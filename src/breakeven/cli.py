@@ -32,6 +32,8 @@ examples:
   breakeven ab --base CMD --candidate CMD   run both in turn, and compare them
   breakeven calibrate CMD                   measure this machine's noise, to
                                             compare single runs
+  breakeven predict run.json --on h100-16core
+                                            predict a GPU that is not here
   breakeven history add run.json            store a run
   breakeven history check                   find what became slower, and when
   breakeven merge run-*.json -o run.json    join the shards of a sweep

@@ -2,16 +2,17 @@
 
 import pytest
 
+from breakeven.predict import cells
 from breakeven.predict.chart import chart
+from breakeven.predict.formula import Step
 from breakeven.report.sides import Side
 from support.predictions import L4, card, cpu_run, planted, prediction
 from support.reports import only
 
 __all__ = ["planted"]  # the fixture
 
-FLAT = {"h100_16core": (2e-3, 0.0, 2.0)}  # 2 ms, as 20 samples on the CPU; the range is 10 to 40
-    "h100_16core": (2e-3, 0.0, 2.0)
-}  # a step of 2 ms, of which the CPU does 20 samples; between 10 and 40
+FLAT = {"h100_16core": (2e-3, 0.0, 2.0)}
+"""Of 2 ms, as 20 samples take on the CPU: with the band, 10 to 40."""
 
 
 def segments_of(track):
@@ -42,7 +43,8 @@ def test_stretches(tmp_path, planted, batches, segments, mark):
         assert track.mark is None
     else:
         assert track.mark.at is None, "never a single batch size"
-        assert (track.mark.low, track.mark.high) == pytest.approx(mark, rel=0.01)
+        for end, expected in zip((track.mark.low, track.mark.high), mark, strict=True):
+            assert end == (None if expected is None else pytest.approx(expected, rel=0.01))
 
 
 def test_texts(tmp_path, planted):
@@ -51,16 +53,33 @@ def test_texts(tmp_path, planted):
     found = chart(prediction(tmp_path, cpu_run()))
     track = only(found.tracks)
     assert found.is_predicted
-    assert (track.wins_from, track.best, track.name) == ("9–41", "13–51x at 512", "")
+    assert (track.wins_from, track.best, track.name) == ("9–40", "13–51x at 512", "")
     assert (track.baseline, track.candidate) == (Side("CPU", "cpu"), Side("H100", "cuda"))
     assert (found.smallest, found.largest) == (1, 512)
 
 
-def test_best_is_shown_to_be_faster(tmp_path, planted):
-    """A machine that is faster somewhere shows that, not a larger speedup that is undecided."""
-    planted(h100_16core=(0.0, 2e-4, 1.5))
-    track = only(chart(prediction(tmp_path, cpu_run())).tracks)
-    assert track.best.startswith("0.33–0.75x"), "slower everywhere: the least slow"
+@pytest.mark.parametrize(
+    ("step", "text"),
+    [
+        ((0.0, 2e-4, 1.5), "0.33–0.75x at 8"),
+        ((0.0, 4e-3, 1.5), "27–60x slower at 8"),
+        ((2e-3, 0.0, 30.0), "0.85–770x at 512"),
+    ],
+)
+def test_best(tmp_path, planted, step, text):
+    """Where it is slower everywhere the least slow, and else the fastest, with its whole band."""
+    planted(h100_16core=step)
+    track = only(chart(prediction(tmp_path, cpu_run(batches=(1, 8, 512)))).tracks)
+    assert track.best == text
+
+
+def test_best_is_not_undecided(tmp_path, monkeypatch):
+    """A cell that is shown to be faster is better than one that may be faster still."""
+    steps = {8: Step(2e-4, 1e-4, 4e-4), 64: Step(1e-3, 1e-4, 1e-2)}
+    monkeypatch.setattr(cells, "predict_step", lambda _card, _work, batch: steps[batch])
+    found = prediction(tmp_path, cpu_run(batches=(8, 64)))
+    assert [one.speedup for one in found.cells] == pytest.approx([4, 6.4], rel=0.01)
+    assert only(chart(found).tracks).best == "2.0–8.0x at 8"
 
 
 def test_several_machines(tmp_path, planted):

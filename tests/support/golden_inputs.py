@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from breakeven.predict.cards import write_card
+from support.predictions import L4, card
 from support.run_files import REQUIRED, benchmark, outcome, run, write
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = (0.97, 0.98, 0.99, 1.0, 1.0, 1.01, 1.02, 1.03)
+UNCOUNTED = {"operators_unknown": "its operator mine::scale cannot run without a device"}
 PHASES = {"transfer": 0.001, "forward": 0.003, "backward": 0.005, "step": 0.001}
 
 
@@ -30,8 +33,35 @@ def make_inputs(place):
     make_modes(place)
     make_processes(place)
     make_histories(place)
+    make_predicted(place)
     (place / "nothing").mkdir()
     make_broken(place / "bad")
+
+
+def make_predicted(place):
+    """Write the run of a CPU with the counts of most cells, one without any, and two cards."""
+    rng = np.random.default_rng(5)
+    counts = {"flops_by_format": {"float32": 1e8}, "batch_bytes": 4096}
+    cases = [
+        benchmark(
+            (2e-5 * width / 64 * batch * np.exp(0.01 * rng.standard_normal(30))).tolist(),
+            batch_size=batch,
+            axes={"width": width},
+            steps=10,
+            processes=[6] * 5,
+            **counts,
+            **{"operators": 40, "moved_bytes": 1e4 * width * batch} if width < 4096 else UNCOUNTED,
+        )
+        for width in (16, 64, 1024, 4096)
+        for batch in (1, 16, 256, 65536)
+    ]
+    command = {"command": "python -m pytest bench --breakeven-sweep=full"}
+    for name, some in (("laptop", cases), ("uncounted", cases[-4:])):
+        content = run(some, [], machine("Ryzen"))
+        content["breakeven"] |= command
+        write(place / "predicted" / f"{name}.json", content)
+    write_card(card(), place / "predicted" / "h100.json")
+    write_card(card("l4-8core", L4, launch_s=2e-5, bytes_per_s=3e11), place / "predicted" / "l4.json")
 
 
 def shorten(target, source, models):

@@ -7,7 +7,8 @@ import pytest
 from breakeven.predict import cells
 from breakeven.predict.cards import Card
 from breakeven.predict.formula import Step
-from breakeven.predict.prediction import Counts, predict
+from breakeven.predict.prediction import predict
+from breakeven.predict.work import Counts
 from breakeven.report.report import analyze
 from breakeven.runs import reader
 from breakeven.runs.schema import CaseFacts
@@ -59,7 +60,7 @@ def planted(monkeypatch):
 
 
 def cpu_run(widths=(64,), batches=(1, 8, 64, 512), slope=1e-4, device="cpu", noise=0.0001, **extra):
-    """A run of a CPU whose steps take `slope` seconds per sample and width of 64, with the counts of each cell."""
+    """A run of a CPU whose steps take `slope` seconds per sample and width of 64."""
     parts = [
         affine_run({device: (0.0, slope * width / 64)}, batches, axes={"width": width}, noise=noise, **extra)
         for width in widths

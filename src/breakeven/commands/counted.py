@@ -5,9 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from breakeven.experiment.shell import Executor, Job, run_in_shell, stopping_on_
 from breakeven.format import one_line, plural
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
+from breakeven.predict.work import Counts
 from breakeven.runs.json_files import mapping, parsed
 from breakeven.runs.reader import Runs
 from breakeven.runs.schema import CaseFacts, Run
@@ -32,15 +32,7 @@ Answer = CaseFacts | str
 """The facts of a step, or one line that states why they are unknown."""
 
 
-@dataclass(frozen=True)
-class Counted:
-    """The facts of a training step of each cell, and for others one line that states why they are unknown."""
-
-    of: Mapping[Cell, CaseFacts]
-    unknown: Mapping[Cell, str]
-
-
-def counted(runs: Runs, bench: str | None = None, execute: Executor | None = None) -> Counted:
+def counted(runs: Runs, bench: str | None = None, execute: Executor | None = None) -> Counts:
     """Return the counts of the cells whose training step was timed.
 
     Cells without counts in their run files are counted from the benchmarks, in a pytest process.
@@ -69,7 +61,7 @@ def counted(runs: Runs, bench: str | None = None, execute: Executor | None = Non
             answers |= dict.fromkeys(left, place)
         elif left:
             answers |= _counted_in(place, left, execute or partial(run_in_shell, notify=notify))
-    return Counted(
+    return Counts(
         {cell: answer for cell, answer in answers.items() if isinstance(answer, CaseFacts)},
         {cell: answer for cell, answer in answers.items() if isinstance(answer, str)},
     )

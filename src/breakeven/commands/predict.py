@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -13,14 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from breakeven.commands.arguments import directory_path, file_path, price, whole_number
-from breakeven.commands.base import NOT_JUDGED, OK, add_format, print_line, show
+from breakeven.commands.base import NOT_JUDGED, OK, add_format, print_line, show, version
 from breakeven.errors import UsageError
 from breakeven.format import joined, one_line
 
 if TYPE_CHECKING:
     from breakeven.predict.cards import Card
-    from breakeven.predict.prediction import Counts, Predictions
+    from breakeven.predict.prediction import Predictions
     from breakeven.runs.reader import Runs
+
+SWEEP = "--breakeven-sweep"
+"""The option of a measurement that decides which cells there are."""
 
 MAX_STEPS = 10**12
 """More steps are a mistake: at a microsecond each they take 11 days."""
@@ -102,7 +106,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "-o", "--output", type=directory_path, metavar="DIR",
-        help="also write predictions.json, .csv and .md into this directory (default: print only)",
+        help="also write a page, the chart, and predictions.json, .csv and .md into this directory (default: "
+        "print only)",
     )  # fmt: skip
     parser.add_argument(
         "--baseline", metavar="[MACHINE/]DEVICE",
@@ -126,6 +131,8 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: a machine is unknown or named twice; and as the functions it calls.
     """
+    from breakeven.commands.counted import counted
+    from breakeven.commands.measured import measured
     from breakeven.predict.prediction import predict
     from breakeven.report.money import Price
     from breakeven.report.report import analyze
@@ -140,21 +147,22 @@ def run(arguments: argparse.Namespace) -> int:
             f"bench_mine.py --on {one_line(arguments.on[0], 100)}`"
         )
     cards = _cards(arguments.on, arguments.bench)  # a wrong name must not cost a measurement
-    runs = reader.read(_measured(arguments.runs, arguments.pytest))
+    runs = reader.read(measured(arguments.runs, arguments.pytest))
     found = predict(
         analyze(runs),
-        _counted(runs, arguments.bench),
+        counted(runs, arguments.bench),
         cards,
         prices=tuple(starmap(Price, arguments.price)),
         steps=arguments.steps,
         baseline=arguments.baseline,
-        folder=arguments.bench or "bench",
+        pytest=_pytest(runs, arguments.bench),
+        warnings=runs.warnings,
     )
     FORMATS[arguments.format](found)
     if arguments.output is not None:
         from breakeven.render.predict_files import write_prediction
 
-        written = write_prediction(found, arguments.output)
+        written = write_prediction(found, arguments.output, version())
         stream = sys.stdout if arguments.format == "terminal" else sys.stderr
         names = ", ".join(path.name for path in written)
         print_line(f"written to {arguments.output}{os.sep}: {names}", stream)
@@ -175,33 +183,34 @@ def training_steps(text: str) -> int:
     return steps
 
 
-def _measured(paths: list[str], options: list[str]) -> list[str]:
-    """Return the run files, one of them measured now where benchmarks are given."""
-    benchmarks = [path for path in paths if path.endswith(".py") or os.path.isdir(path)]  # noqa: PTH112 - any text
-    if options and not benchmarks:
-        raise UsageError(
-            f"{one_line(options[0], 60)!r} after -- is an option of pytest, and {one_line(paths[0], 200)} is "
-            "measured already; give a benchmark file or folder, or leave it out"
-        )
-    if not benchmarks:
-        return paths
-    if len(benchmarks) < len(paths):
-        raise UsageError(
-            f"{one_line(benchmarks[0], 200)} would be measured, and other paths are run files; give either "
-            "benchmarks or run files"
-        )
-    from breakeven.commands.measured import measured
+def _pytest(runs: Runs, bench: str | None) -> list[str]:
+    """Return the arguments with which pytest collects the cells of a run again."""
+    from breakeven.commands.bench_paths import paths_in
 
-    return [os.fspath(measured(benchmarks, options))]
+    places = [[bench]] if bench is not None else []
+    places += [list(place.paths) for run in runs.runs if (place := paths_in(run.command)) is not None]
+    sweeps = [sweep for run in runs.runs if (sweep := _sweep(run.command)) is not None]
+    return [*(places[0] if places else ["bench"]), *sweeps[:1]]
 
 
-def _counted(runs: Runs, bench: str | None) -> Counts:
-    """Return what a training step of each cell does."""
-    from breakeven.commands.counted import counted
-    from breakeven.predict.prediction import Counts
+def _sweep(command: str) -> str | None:
+    """Return the option for the sweep in a shell line, if it has one.
 
-    found = counted(runs, bench)
-    return Counts(found.of, found.unknown)
+    >>> _sweep("pytest bench --breakeven-sweep full -q"), _sweep("pytest '--breakeven-sweep=a b'")
+    ('--breakeven-sweep=full', '--breakeven-sweep=a b')
+    >>> _sweep("pytest bench"), _sweep("pytest 'bench")
+    (None, None)
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:  # an open quotation, as where it was cut off
+        return None
+    for word, value in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith(f"{SWEEP}="):
+            return word
+        if word == SWEEP:
+            return f"{SWEEP}={value}"
+    return None
 
 
 def _cards(named: Sequence[str], bench: str | None) -> list[Card]:
@@ -223,7 +232,8 @@ def _cards(named: Sequence[str], bench: str | None) -> list[Card]:
 
 def _card(name: str, bench: str | None) -> Card:
     """Return a card that comes with breakeven, one of a file, or one fitted from a run file."""
-    from breakeven.predict.cards import read_card, shipped_cards
+    from breakeven.commands.counted import counted
+    from breakeven.predict.cards import card_of, read_card, shipped_cards
     from breakeven.predict.fit import fit_card
     from breakeven.runs import reader
     from breakeven.runs.json_files import load_json, mapping
@@ -238,10 +248,21 @@ def _card(name: str, bench: str | None) -> Card:
             f"--on {one_line(name, 100)!r}: neither a card that comes with breakeven nor a file; {hint}"
             f"{'' if similar else ', or give a card file or a run file of the machine'}"
         )
-    if "benchmarks" not in mapping(load_json(name)):
-        return read_card(name)
+    content = load_json(name)
+    if "benchmarks" not in mapping(content):
+        return card_of(content, name)
     runs = reader.read([name])
-    return fit_card(runs.runs, _counted(runs, bench).of, Path(name).stem, None)
+    return fit_card(runs.runs, counted(runs, bench).of, _label(Path(name)))
+
+
+def _label(path: Path) -> str:
+    """Return the name of the machine that measured a run: of its file, or of its folder for ``run.json``.
+
+    >>> _label(Path("results/h100-16core/run.json")), _label(Path("h100.json"))
+    ('h100-16core', 'h100')
+    """
+    folder = path.resolve().parent.name
+    return folder if path.stem == "run" and folder else path.stem
 
 
 def _shipped() -> list[Card]:

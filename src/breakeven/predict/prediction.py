@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,7 @@ from functools import cached_property
 from breakeven.case import CaseKey, Cell, Model
 from breakeven.device_names import choose_baseline, is_cpu
 from breakeven.errors import UsageError
+from breakeven.flags import disturbance
 from breakeven.format import joined, one_line, plural
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
@@ -18,7 +20,7 @@ from breakeven.predict.cells import PredictedCell, predict_cell
 from breakeven.predict.costs import Prices, Training, prices_of, trainings
 from breakeven.predict.rent import Rent, rents
 from breakeven.predict.text import baseline_name, verdict_text, widened_warnings
-from breakeven.predict.work import Work
+from breakeven.predict.work import Counts, Work
 from breakeven.report.baseline import Baseline, find_baseline
 from breakeven.report.estimates import Estimate
 from breakeven.report.money import Price
@@ -33,14 +35,6 @@ from breakeven.runs.schema import CaseFacts
 
 _NO_INTERVAL = "its time on {device} has no interval; measure it in more processes"
 _MEASURE = "pytest bench --breakeven-devices=cpu --breakeven-phases=train --benchmark-json=FILE"
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What was counted of the cells' training steps, and a line for each cell of which nothing could be."""
-
-    of: Mapping[Cell, CaseFacts]
-    unknown: Mapping[Cell, str]
 
 
 @dataclass(frozen=True)
@@ -59,7 +53,8 @@ class Predictions:
     - `machine`, `baseline`: what was measured, and the CPU that all is compared with
     - `break_evens_usd`: in dollars, None without prices
     - `trainings`: None without a number of steps
-    - `distrust`: why the run cannot be relied on, empty if it can
+    - `rents`: what settles it, nothing where the run itself must be measured again
+    - `distrust`: why it must, empty if the run can be relied on
     """
 
     cards: tuple[Card, ...]
@@ -96,7 +91,8 @@ def predict(
     prices: Sequence[Price] = (),
     steps: int | None = None,
     baseline: str | None = None,
-    folder: str = "bench",
+    pytest: Sequence[str] = ("bench",),
+    warnings: Sequence[str] = (),
 ) -> Predictions:
     """Return the prediction of the training steps that a run measured on a CPU.
 
@@ -107,7 +103,8 @@ def predict(
         prices: of the baseline's device and of cards, by name.
         steps: of a training, whose hours are wanted.
         baseline: ``DEVICE`` or ``MACHINE/DEVICE``, by default the CPU that an accelerator is compared with.
-        folder: the benchmarks, for the commands to run.
+        pytest: the benchmarks and the options that collect the cells, for the commands to run.
+        warnings: of the reader of the run.
 
     Raises:
         UsageError: no training step was timed on the baseline, or a price names nothing that is here.
@@ -132,11 +129,13 @@ def predict(
         break_evens_usd=tuple(break_evens(cells, holes, _ratio(usd, against.device))) if prices else None,
         steps=steps,
         trainings=None if steps is None else tuple(trainings(cells, steps, usd)),
-        rents=tuple(rents(cards, lines, folder)),
+        rents=() if disturbed else tuple(rents(cards, lines, pytest)),
         not_predicted=tuple(_not_predicted(missing)),
         warnings=(
+            *warnings,
             *(line for run in report.runs for line in busy_lines(run)),
             *one_process_sentences([machine], timed, report.widened),
+            *_disturbed(timed),
             *_untimed(ended, against),
             *widened_warnings(cells),
             *(_unpriced(usd, against, cards) if prices else ()),
@@ -164,8 +163,9 @@ def _baseline(report: Report, asked: str | None) -> tuple[Baseline, Machine]:
     if found is not None and found.machine is not None:
         places = [(found.machine, found.device)]
     else:
-        chosen = {home: _chosen(names, found) for home, names in devices.items()}
-        places = [(home, device) for home, device in chosen.items() if device in devices[home]]
+        known = {one.class_id: devices[one.class_id] for one in report.machines if one.class_id in devices}
+        chosen = {home: _chosen(names, found) for home, names in known.items()}
+        places = [(home, device) for home, device in chosen.items() if device in known[home]]
     labels = report.labels
     if len(places) > 1:
         here = "; ".join(f"{labels[home]}/{device}" for home, device in places)
@@ -221,6 +221,16 @@ def _not_predicted(missing: Mapping[Cell, str]) -> Iterator[NotPredicted]:
 def _ratio(usd: Prices, device: str) -> Callable[[str], float | None]:
     """Return by what a machine's times are multiplied to be compared in dollars, None without both prices."""
     return lambda name: usd[name] / usd[device] if name in usd and device in usd else None
+
+
+def _disturbed(timed: Sequence[Estimate]) -> Iterator[str]:
+    flags = Counter(flag for base in timed for flag in base.flags if disturbance([flag]) > 1)
+    count = sum(disturbance(base.flags) > 1 for base in timed)
+    if count:
+        yield (
+            f"{count:,} of {plural(len(timed), 'measured time')} {'was' if count == 1 else 'were'} disturbed "
+            f"({joined(list(flags))}), and so are their predicted speedups; `breakeven report` has the causes"
+        )
 
 
 def _untimed(ended: Collection[Cell], against: Baseline) -> Iterator[str]:

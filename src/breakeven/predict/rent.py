@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from breakeven.case import CaseKey
 from breakeven.grouping import grouped
+from breakeven.phases import HEADLINE
 from breakeven.predict.break_even import PredictedBreakEven
 from breakeven.predict.cards import Card
 from breakeven.predict.cells import PredictedCell
@@ -21,7 +24,7 @@ SHORT = "--breakeven-sweep=short"
 _START_S, _FIRST_S = 4.0, 8.0  # of each process before its first case; of the first one, to load CUDA
 _CASE_S, _WARMUP_S = 0.02, 0.15
 _ROUNDS_S = 0.1  # of a case in each process, whose noise needs no more
-_CALLS = 12  # of a step that takes long: warm-up and the minimum of rounds
+_CALLS = 6  # of a step that takes long: warm-up and the minimum of rounds
 _REFERENCE_CALLS = 1  # on the rented CPU, for the check of the loss
 
 
@@ -43,22 +46,37 @@ class Rent:
         return self.card.name
 
     @property
+    def file(self) -> str:
+        """The name of the file that lists the cases."""
+        return cases_file(self.card)
+
+    @property
+    def json(self) -> str:
+        """The name of the run file that the command writes."""
+        return f"{_plain(self.card)}.json"
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """The cases to time there, as ``BREAKEVEN_CASES`` lists them."""
+        return tuple(CaseKey(one.cell, HEADLINE, self.card.device).label() for one in self.cells)
+
+    @property
     def minutes(self) -> int:
         """The minutes to rent it for, rounded up; an estimate."""
         return max(1, -int(-self.seconds // 60))
 
 
-def rents(cards: Iterable[Card], lines: Iterable[PredictedBreakEven], folder: str) -> list[Rent]:
+def rents(cards: Iterable[Card], lines: Iterable[PredictedBreakEven], pytest: Sequence[str]) -> list[Rent]:
     """Return what to rent for the cells in question; nothing where there are none.
 
     Args:
         cards: the predicted machines.
         lines: their break-evens.
-        folder: the benchmarks, for the command.
+        pytest: the benchmarks and the options that collect the cells.
     """
     members = grouped((line.machine, one) for line in lines for one in in_question(line))
     return [
-        Rent(card, tuple(cells), seconds_for(cells), _command(card, cells, folder))
+        Rent(card, tuple(cells), seconds_for(cells), _command(card, pytest))
         for card in cards
         if (cells := members.get(card.name))
     ]
@@ -85,19 +103,22 @@ def seconds_for(cells: Sequence[PredictedCell]) -> float:
     return _FIRST_S + PROCESSES * (_START_S + case_s) + reference_s
 
 
-def _command(card: Card, cells: Sequence[PredictedCell], folder: str) -> str:
-    """Return the command that times these cells there: of their workloads, at their batch sizes."""
-    batches = ",".join(str(batch) for batch in sorted({one.batch_size for one in cells}))
-    workloads = " or ".join(dict.fromkeys(f"bench_{one.cell.workload}[" for one in cells))
-    return shlex.join(
-        [
-            "pytest",
-            folder,
-            f"--breakeven-devices={card.device}",
-            "--breakeven-phases=train",
-            f"--breakeven-sweep=batch_size={batches}",
-            "-k",
-            workloads,
-            f"--benchmark-json={card.name}.json",
-        ]
-    )
+def cases_file(card: Card) -> str:
+    """Return the name of a card's list of cases; the card's own name may be any text.
+
+    >>> from types import SimpleNamespace
+    >>> cases_file(SimpleNamespace(name="../h100 16core"))
+    'cases-.._h100_16core.txt'
+    """
+    return f"cases-{_plain(card)}.txt"
+
+
+def _command(card: Card, pytest: Sequence[str]) -> str:
+    """Return the command that times a list of cells there."""
+    options = [f"--breakeven-devices={card.device}", f"--breakeven-phases={HEADLINE}"]
+    line = shlex.join(["pytest", *pytest, *options, f"--benchmark-json={_plain(card)}.json"])
+    return f"BREAKEVEN_CASES={cases_file(card)} {line}"
+
+
+def _plain(card: Card) -> str:
+    return re.sub(r"[^\w.+-]", "_", card.name, flags=re.ASCII)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from breakeven import format as fmt
 from breakeven.device_names import device_name
+from breakeven.grouping import grouped
 from breakeven.predict.break_even import PredictedBreakEven
 from breakeven.predict.cards import Card
 from breakeven.predict.cells import PredictedCell
-from breakeven.predict.rent import SHORT
+from breakeven.predict.rent import SHORT, Rent
 from breakeven.report.answer import Choice, compose
 from breakeven.report.speedup import DeviceVerdict
 from breakeven.report.text import times_text
@@ -62,22 +63,35 @@ def verdict_text(found: Predictions) -> str:
         forms = list(_of_one_model(found))
     else:
         forms = list(_of_models(found))
-    return "\n".join(compose([Choice(0, tuple(forms)), Choice(1, (*_advice(found), ""))]))
+    lost = len({model for one in found.not_predicted for model in one.models})
+    missing = f"Not predicted, all or in part: {fmt.plural(lost, 'model')}." if lost else ""
+    choices = [Choice(0, tuple(forms)), Choice(1, (missing, "")), Choice(1, (*_advice(found), ""))]
+    return "\n".join(compose(choices))
 
 
 def rent_sentences(found: Predictions) -> Iterator[str]:
     """Yield what to rent to settle what is open, and what to run there and here."""
     for one in found.rents:
-        minutes, count = fmt.plural(one.minutes, "minute"), fmt.plural(len(one.cells), "cell")
-        yield (
-            f"rent {one.machine} for about {minutes} (an estimate, without setting it up), which times the "
-            f"{count} in question there: {one.command}"
-        )
+        yield f"{rent_text(one)}, which -o DIR lists in DIR/{one.file}: {one.command}"
     if found.rents:
-        yield (
-            f"then compare: breakeven report RUN {found.rents[0].machine}.json --baseline RUN/"
-            f"{found.baseline.device}; for a first look at the extremes alone use {SHORT}"
-        )
+        yield afterwards(found)
+
+
+def rent_text(one: Rent) -> str:
+    """Return what to rent for which cells."""
+    minutes, count = fmt.plural(one.minutes, "minute"), fmt.plural(len(one.cells), "cell")
+    estimate = "an estimate, without setting it up"
+    return f"rent {one.machine} for about {minutes} ({estimate}) for the {count} in question"
+
+
+def afterwards(found: Predictions) -> str:
+    """Return what to run once the cells in question are measured; empty without any."""
+    if not found.rents:
+        return ""
+    return (
+        f"then compare with `breakeven report RUN {found.rents[0].json} --baseline RUN/"
+        f"{found.baseline.device}`; {SHORT} instead of the list takes a first look at the extremes"
+    )
 
 
 def not_predicted_sentences(found: Predictions) -> Iterator[str]:
@@ -107,8 +121,8 @@ def _of_one_model(found: Predictions) -> Iterator[str]:
     clauses = [_clause(line, machines[line.machine], found.baseline_name) for line in found.break_evens]
     best = _best(found.break_evens) if len(clauses) == 1 else ""
     text = "; ".join(clauses)
-    yield f"Predicted: {text} for {model}{best}."
-    yield f"Predicted: {text} for {model}."
+    yield f"Predicted for {model}: {text}{best}."
+    yield f"Predicted for {model}: {text}."
     yield f"Predicted: {text}."
     yield f"Predicted: {fmt.plural(len(clauses), 'machine')}, each in the table."
 
@@ -144,45 +158,55 @@ def _best(lines: Sequence[PredictedBreakEven]) -> str:
         return ""
     best = max(shown, key=lambda one: one.low)
     ends = f"{times_text(best.low)} to {times_text(best.high)}"
-    return f" (at batch {fmt.batch_size(best.batch_size)}, {ends} as fast)"
+    return f"; {ends} as fast at batch {fmt.batch_size(best.batch_size)}"
 
 
 def _of_models(found: Predictions) -> Iterator[str]:
     """Yield sentences on several models, from the longest to the shortest."""
-    machines = machine_names(found.cards)
-    total = len({line.model for line in found.break_evens})
-    groups = [
-        (machines[card.name], [line for line in found.break_evens if line.machine == card.name])
-        for card in found.cards
-    ]
-    groups = [(name, lines) for name, lines in groups if lines]
-    models = fmt.plural(total, "model")
-    for is_long in (True, False) if len(groups) < 3 else (False,):
-        clauses = [_of_group(name, lines, found.baseline_name, is_long) for name, lines in groups]
-        yield f"Predicted: {'; '.join(clauses)}."
-    brief = ", ".join(f"{name} for {sum(line.wins for line in lines)}" for name, lines in groups)
-    yield f"Predicted to beat {found.baseline_name}, of {models}: {brief}."
-    yield f"Predicted: {fmt.plural(len(groups), 'machine')}, {models}, each in the table."
+    machines, baseline = machine_names(found.cards), found.baseline_name
+    groups = grouped((line.machine, line) for line in found.break_evens)
+    (first, lines), *others = ((machines[machine], lines) for machine, lines in groups.items())
+    if not others:
+        yield f"Predicted: {_of_machine(first, lines, baseline)}."
+    for is_long in (True, False):
+        clauses = [f"{first} beats {baseline} for {_among(lines, is_long)}"]
+        clauses += [f"{name} for {_among(of, is_long)}" for name, of in others]
+        yield f"Predicted: {', '.join(clauses)}."
+    counts = f"{fmt.plural(len(groups), 'machine')}, {fmt.plural(len(lines), 'model')}"
+    yield f"Predicted: {counts}, each in the table."
 
 
-def _of_group(name: str, lines: Sequence[PredictedBreakEven], baseline: str, is_long: bool) -> str:
-    won = [line for line in lines if line.wins]
-    total = fmt.plural(len(lines), "model")
-    if not won:
-        never = sum(line.status in (CrossingStatus.NEVER, CrossingStatus.BEYOND_RANGE) for line in lines)
-        if never == len(lines):
-            return f"{name} beats {baseline} for none of {total}"
-        return f"{name} is not shown to beat {baseline} for any of {total} ({len(lines) - never} undecided)"
-    among = f"all {total}" if len(won) == len(lines) else f"{len(won)} of {total}"
-    text = f"{name} beats {baseline} for {among}"
-    if not is_long:
+def _of_machine(name: str, lines: Sequence[PredictedBreakEven], baseline: str) -> str:
+    """Return in how many models the only machine wins, and from where in the median one."""
+    if not any(line.wins for line in lines):
+        lost = sum(line.status in (CrossingStatus.NEVER, CrossingStatus.BEYOND_RANGE) for line in lines)
+        total = fmt.plural(len(lines), "model")
+        if lost < len(lines):
+            return (
+                f"{name} is not shown to beat {baseline} for any of {total} ({len(lines) - lost} undecided)"
+            )
+        return f"{name} beats {baseline} for none of {total}"
+    text = f"{name} beats {baseline} for {_among(lines, is_long=False)}"
+    middle = _middle(lines)
+    if not middle.wins:
         return text
-    ordered = sorted(lines, key=_position)
-    middle = ordered[len(ordered) // 2]
-    if middle.status is CrossingStatus.ALWAYS:
-        return f"{text}, for the median one {middle.describe()}"
     on = " on" if middle.status is CrossingStatus.CROSSES else ""
-    return f"{text}, for the median one {middle.describe()}{on}" if middle.wins else text
+    return f"{text}, for the median one {middle.describe()}{on}"
+
+
+def _among(lines: Sequence[PredictedBreakEven], is_long: bool) -> str:
+    """Return in how many models a machine wins, and briefly from where in the median one."""
+    won, total = sum(line.wins for line in lines), fmt.plural(len(lines), "model")
+    text = f"all {total}" if won == len(lines) else f"{won or 'none'} of {total}"
+    middle = _middle(lines)
+    if not is_long or not middle.wins or middle.status is CrossingStatus.ALWAYS:
+        return text
+    return f"{text} (median: batch {middle.describe_briefly()})"
+
+
+def _middle(lines: Sequence[PredictedBreakEven]) -> PredictedBreakEven:
+    """Return the median model's break-even, by the end from which it is shown."""
+    return sorted(lines, key=_position)[len(lines) // 2]
 
 
 def _position(line: PredictedBreakEven) -> tuple[int, float]:

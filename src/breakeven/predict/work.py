@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from breakeven.case import Cell
     from breakeven.runs.schema import CaseFacts
 
 
@@ -39,3 +40,11 @@ class Work:
             moved_bytes=facts.moved_bytes,
             copied_bytes=facts.batch_bytes,
         )
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The facts of a training step of each cell, and for others one line that states why they are unknown."""
+
+    of: Mapping[Cell, CaseFacts]
+    unknown: Mapping[Cell, str]

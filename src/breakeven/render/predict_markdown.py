@@ -10,9 +10,10 @@ from breakeven.predict.prediction import Predictions
 from breakeven.predict.text import not_predicted_sentences, rent_sentences
 from breakeven.render.markdown import bullets, document, folded, markdown_table, verdict
 from breakeven.render.predict_tables import (
-    break_even_tables,
+    break_even_table,
     cards_table,
     cell_tables,
+    dollar_tables,
     training_tables,
 )
 from breakeven.render.table import Table
@@ -34,7 +35,7 @@ def cards_markdown(cards: Iterable[Card]) -> str:
 def _main(found: Predictions, limit: int | None) -> Iterator[str]:
     yield from verdict(found.verdict.split("\n"))
     if found.cells:
-        for table in (*break_even_tables(found), *training_tables(found)):
+        for table in (break_even_table(found), *dollar_tables(found), *training_tables(found)):
             yield _cut(table, limit)
 
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from breakeven import format as fmt
 from breakeven.predict.chart import chart
 from breakeven.predict.prediction import Predictions
-from breakeven.predict.text import not_predicted_sentences, rent_sentences
+from breakeven.predict.text import afterwards, not_predicted_sentences, rent_text
 from breakeven.render.escaping import html_text
 from breakeven.render.figures.break_even import ChartPart, description, folded_title, parts
 from breakeven.render.figures.predicted import CELLS, TITLE, machines_name, narrow, wide
@@ -21,7 +21,13 @@ from breakeven.render.figures.style import drawing, to_svg
 from breakeven.render.html import render, template
 from breakeven.render.inline_svg import inlined
 from breakeven.render.machine_cards import Card, card_of, facts_of
-from breakeven.render.predict_tables import break_even_tables, cards_table, cell_table, training_tables
+from breakeven.render.predict_tables import (
+    break_even_table,
+    cards_table,
+    cell_tables,
+    dollar_tables,
+    training_tables,
+)
 from breakeven.render.report_page import CHART, NARROW, ShownFigure
 
 _CAPTION = (
@@ -63,10 +69,11 @@ def to_html(found: Predictions, version: str, files: Sequence[str]) -> str:
         distrusted=bool(found.distrust),
         charts=[_shown(found, part) for part in parts(whole, CHART)],
         more_charts=folded_title(whole),
-        break_evens=[table for table in break_even_tables(found) if table.rows],
-        rents=list(rent_sentences(found.rents)),
+        break_evens=[table for table in (break_even_table(found), *dollar_tables(found)) if table.rows],
+        rents=[(fmt.capital(rent_text(one)), one.file, one.command) for one in found.rents],
+        afterwards=fmt.capital(afterwards(found)),
         trainings=list(training_tables(found)),
-        cells=cell_table(found),
+        cells=list(cell_tables(found)),
         not_predicted=list(not_predicted_sentences(found)),
         warnings=found.warnings,
         cards=list(_cards(found)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from breakeven import format as fmt
 from breakeven.grouping import grouped
@@ -23,6 +23,7 @@ CARDS = "Cards that come with breakeven: machines that --on can name"
 
 _VERDICT, _BREAK_EVEN, _PLACE = "predicted", "predicted break-even", "on"
 _MACHINE = "machine"
+_COLUMNS = ("model", _MACHINE, _BREAK_EVEN)
 _WORDS = (
     "model", _MACHINE, _PLACE, _VERDICT, _BREAK_EVEN, "hardware", "fitted from", "arithmetic", "90% band",
 )  # fmt: skip
@@ -30,11 +31,9 @@ _UNITS_S = {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 360
 _BRIEF = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float64": "fp64"}
 
 
-def break_even_tables(found: Predictions) -> Iterator[Table]:
-    """Yield the break-evens, and those in dollars where prices are given."""
-    is_one = len(found.cards) == 1
-    name, it = found.baseline.device, found.cards[0].name if is_one else "a machine"
-    columns = ("model", _MACHINE, _BREAK_EVEN)
+def break_even_table(found: Predictions) -> Table:
+    """Return the break-evens."""
+    more = ("undecided cells", "predicted speedup at the largest batch")
     rows = [
         (
             *_break_even(found, line),
@@ -43,15 +42,15 @@ def break_even_tables(found: Predictions) -> Iterator[Table]:
         )
         for line in found.break_evens
     ]
-    title = f"Predicted: from which batch size {it} is faster than {name}"
-    more = ("undecided cells", "predicted speedup at the largest batch")
-    tables = [Table(title, (*columns, *more), tuple(rows), words=_WORDS)]
+    return _of_break_evens(found, "faster", "", (*_COLUMNS, *more), rows)
+
+
+def dollar_tables(found: Predictions) -> Iterator[Table]:
+    """Yield the break-evens in dollars, where prices are given."""
     if found.break_evens_usd:
         prices = ", ".join(f"{place} {fmt.dollars(usd)}/h" for place, usd in found.prices.items())
-        title = f"Predicted: from which batch size {it} is cheaper than {name} ({prices})"
-        cheaper = tuple(_break_even(found, line) for line in found.break_evens_usd)
-        tables.append(Table(title, columns, cheaper, words=_WORDS))
-    yield from (table.without(_MACHINE) if is_one else table for table in tables)
+        rows = [_break_even(found, line) for line in found.break_evens_usd]
+        yield _of_break_evens(found, "cheaper", f" ({prices})", _COLUMNS, rows)
 
 
 def cell_tables(found: Predictions, limit: int = MAX_ROWS) -> Iterator[Table]:
@@ -105,6 +104,16 @@ def _dollars(one: Training) -> str:
     if text == fmt.dollars(one.low_usd) == fmt.dollars(one.high_usd):
         return text
     return fmt.dollars_with_interval(one.usd, one.low_usd, one.high_usd)
+
+
+def _of_break_evens(
+    found: Predictions, what: str, prices: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]
+) -> Table:
+    is_one = len(found.cards) == 1
+    it = found.cards[0].name if is_one else "a machine"
+    title = f"Predicted: from which batch size {it} is {what} than {found.baseline.device}{prices}"
+    table = Table(title, columns, tuple(rows), words=_WORDS)
+    return table.without(_MACHINE) if is_one else table
 
 
 def _break_even(found: Predictions, line: PredictedBreakEven) -> tuple[str, str, str]:

@@ -1,4 +1,4 @@
-"""A prediction in a terminal: the answer, the break-evens, the cells, and what to rent to know."""
+"""A prediction in a terminal: the answer, the break-even chart, the cells, and what to rent to know."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from breakeven.predict.cards import Card
+from breakeven.predict.chart import chart
 from breakeven.predict.prediction import Predictions
 from breakeven.predict.text import not_predicted_sentences, rent_sentences
-from breakeven.render.predict_tables import break_even_tables, cards_table, cell_tables, training_tables
+from breakeven.render import break_even_text
+from breakeven.render.predict_tables import cards_table, cell_tables, dollar_tables, training_tables
 from breakeven.render.terminal import section, table_section, verdict
 
 MAX_CELLS = 30
@@ -20,12 +22,14 @@ REST = "in predictions.csv, with -o DIR or --format csv"
 
 
 def renderables(found: Predictions) -> Iterator[RenderableType]:
-    """Yield the answer, the tables, what to rent, what is not predicted, and the warnings."""
+    """Yield the answer, the chart, the tables, what to rent, what is not predicted, and the warnings."""
     yield from verdict(found.verdict.split("\n"))
     if found.cells:
         yield Text()
+        yield from break_even_text.lines(chart(found))
+        yield Text()
         shown = [
-            *break_even_tables(found),
+            *dollar_tables(found),
             *cell_tables(found, MAX_CELLS),
             *training_tables(found, MAX_CELLS),
         ]
