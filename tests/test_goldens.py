@@ -21,6 +21,9 @@ from pathlib import Path
 import pytest
 
 from breakeven.cli import main
+from breakeven.doctor.against import Against
+from breakeven.doctor.against_output import AgainstJson
+from breakeven.doctor.facts import MachineFacts
 from breakeven.doctor.output import CheckupJson, SelfTestJson
 from breakeven.render.calibrate import CalibrationJson
 from breakeven.render.compare import ComparisonJson
@@ -33,7 +36,18 @@ from breakeven.render.history_json import (
 from breakeven.render.json_output import json_schema
 from breakeven.render.predict_data import CardsJson, PredictionJson
 from breakeven.render.report_data import ReportJson
-from support.frozen_machine import BUSY, FAILED, HEALTHY, PASSED, UNFIT, freeze, replay
+from support.frozen_machine import (
+    AS_ITS_CLASS,
+    BUSY,
+    FAILED,
+    HEALTHY,
+    PASSED,
+    UNFIT,
+    UNLIKE_ITS_CLASS,
+    as_compared,
+    freeze,
+    replay,
+)
 from support.golden_inputs import BROKEN, make_inputs
 from support.pages import lines_of
 
@@ -157,6 +171,9 @@ DOCTOR = {
     "doctor-busy.txt": ("doctor", BUSY, 3),
     "doctor-unfit.txt": ("doctor", UNFIT, 3),
     "doctor-unfit.json": ("doctor --format json", UNFIT, 3),
+    "doctor-against.txt": ("doctor --against h100-16core", AS_ITS_CLASS, 0),
+    "doctor-against-slower.txt": ("doctor --against h100-16core", UNLIKE_ITS_CLASS, 3),
+    "doctor-against-slower.json": ("doctor --against h100-16core --format json", UNLIKE_ITS_CLASS, 3),
     "doctor-selftest.txt": ("doctor --selftest", [PASSED], 0),
     "doctor-selftest-failed.txt": ("doctor --selftest", [PASSED, FAILED], 1),
     "doctor-selftest-failed.json": ("doctor --selftest --format json", [PASSED, FAILED], 1),
@@ -168,6 +185,7 @@ SCHEMAS = {
     "schema-calibrate.json": CalibrationJson,
     "schema-compare.json": ComparisonJson,
     "schema-doctor.json": CheckupJson,
+    "schema-doctor-against.json": AgainstJson,
     "schema-history-accept.json": HistoryAcceptJson,
     "schema-history-add.json": HistoryAddJson,
     "schema-history-check.json": HistoryCheckJson,
@@ -364,7 +382,8 @@ def test_output_is_golden(name, place, printed, golden):
 @pytest.mark.parametrize("name", DOCTOR)
 def test_doctor_is_golden(name, place, monkeypatch, golden):
     command, found, expected = DOCTOR[name]
-    (replay if isinstance(found, list) else freeze)(monkeypatch, found)
+    replaced = {list: replay, MachineFacts: freeze, Against: as_compared}
+    replaced[type(found)](monkeypatch, found)
     code, text, err = run(command)
     assert (code, err) == (expected, "")
     golden(name, text)

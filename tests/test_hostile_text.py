@@ -41,6 +41,8 @@ def hostile_run(text, seed=0, slower=1.0):
         benchmark([1.0, 2.0], workload=text, device=text, axes={text: text}, flags=[text])
     )
     ended = [outcome("failed", text, workload=text, axes={text: text}, batch_size=3), outcome(text, text)]
+    for case in made["benchmarks"]:
+        case["extra_info"]["operators"] = 100 * slower
     made["breakeven"] = {"schema": 1, "outcomes": ended}
     made["machine_info"] = box(text)
     made["commit_info"] = {"id": "0" * 40, "branch": text, "dirty": False}

@@ -58,6 +58,9 @@ OTHERS = """\
   nodes of 400 cases take, made by `python bench/harness/fleet.py`.
 - `kills.json`: whether runs that are killed at random moments lose a finished case, made by
   `python bench/harness/kills.py`.
+- `prediction.json`, `prediction.md`: how far predicted training steps are from the measured ones of the
+  committed runs, with `prediction-counts.json`, what their steps do, made by
+  `python bench/harness/predictions.py`.
 - `hard.json`, `hard.md`: hard use in figures, before (0.1.0) and after: fuzzed inputs, memory against size,
   kills of the commands, and a run of 10,000 cases in five processes, made by
   `python bench/harness/hard.py --before PYTHON`."""

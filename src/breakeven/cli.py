@@ -40,6 +40,8 @@ examples:
   breakeven fleet bench                     measure on all machines of a cluster
   breakeven recover run.json.journal        keep what a run that died measured
   breakeven doctor                          check that this machine can be timed
+  breakeven doctor --against                check that it is as fast as others
+                                            of its class
   breakeven doctor --selftest               check breakeven on known results
   python -m pydoc breakeven                 turn your training script into a
                                             Workload: nine loops, line by line

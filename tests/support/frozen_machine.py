@@ -1,9 +1,17 @@
 """Machines for `breakeven doctor`, and functions that replace this machine by one of them."""
 
-from breakeven.doctor import facts, selftests
+from unittest.mock import Mock
+
+from breakeven.commands import cards
+from breakeven.doctor import against, facts, selftests
+from breakeven.doctor.against import Against, Compared
 from breakeven.doctor.facts import DeviceFacts, MachineFacts
+from breakeven.doctor.probes import probes_for
 from breakeven.doctor.selftests.suite import Check
 from breakeven.fitness import Load, Look, Program
+from breakeven.hardware import devices
+from breakeven.hardware import machine as machines
+from support.machine_cards import CARD
 
 HEALTHY = MachineFacts(
     machine={
@@ -56,6 +64,24 @@ UNFIT = MachineFacts(
     tracers=("sys.settrace",),
 )  # fmt: skip
 
+_PROBES = probes_for(CARD)
+AS_ITS_CLASS = Against(
+    CARD, tuple(Compared(probe, CARD, 1.1, 0.5, 1.9, (1.1, 1.2, 0.9)) for probe in _PROBES), 3, 28.0
+)
+UNLIKE_ITS_CLASS = Against(
+    CARD,
+    (
+        Compared(_PROBES[0], CARD, 2.1, 0.5, 1.9, (2.1,)),
+        Compared(_PROBES[1], CARD, 0.9, 0.7, 1.5, (0.9,)),
+        Compared(_PROBES[2], CARD, 3.0, 0.1, 12.0, (3.0,), widened=("the card knows it within 12x",)),
+        Compared(_PROBES[3], CARD, why="OutOfMemoryError: [red]full[/]"),
+        Compared(_PROBES[4], CARD, 0.3, 0.5, 1.9, (0.3,)),
+    ),
+    1,
+    28.0,
+    ("the card is of other hardware: gpu H100 (here H200)",),
+)
+
 PASSED = Check("coverage", 0.95, 0.93, 0.98)
 FAILED = Check("empty phase", 2e-6, at_most=1e-6, unit="s", note="other processes took the core")
 
@@ -72,3 +98,11 @@ def replay(monkeypatch, checks):
         return list(checks)
 
     monkeypatch.setattr(selftests, "SELF_TESTS", (replayed,))
+
+
+def as_compared(monkeypatch, found):
+    """Let `doctor --against` find this, on a machine of the card's hardware."""
+    monkeypatch.setattr(devices, "accelerator_kind", lambda: "cuda")
+    monkeypatch.setattr(machines, "class_facts", lambda: CARD.machine)
+    monkeypatch.setattr(cards, "find_card", Mock(return_value=CARD))
+    monkeypatch.setattr(against, "compare_with", Mock(return_value=found))

@@ -93,14 +93,15 @@ def steps(slower=1.0, faster=1.0):
     return times | {("train", batch): sum(changed.values()) * batch for batch in (1, 64)}
 
 
-def measured(times, number, machine_info=None, outcomes=None, noise=0.005):
-    """A run with these seconds by phase and batch size, moved by run-to-run noise."""
+def measured(times, number, machine_info=None, outcomes=None, noise=0.005, **facts):
+    """A run with these seconds by phase and batch size, moved by run-to-run noise, and facts of each case."""
     rng = np.random.default_rng(number)
     benchmarks = [
         benchmark(
             (round(level * np.exp(noise * rng.standard_normal()), 7) * np.array(ROUNDS)).tolist(),
             phase=phase,
             batch_size=batch,
+            **facts,
         )
         for (phase, batch), level in times.items()
     ]
@@ -114,9 +115,9 @@ def make_sides(place):
     broken = [outcome("failed", "it broke", phase="forward", batch_size=1)]
     other = machine("EPYC", "id-other", torch="2.14.0", driver="580")
     for i in range(5):
-        write(place / f"base{i}.json", measured(steps(), i))
-        write(place / f"same{i}.json", measured(steps(), 5 + i))
-        write(place / f"slow{i}.json", measured(slower, 10 + i, outcomes=broken))
+        write(place / f"base{i}.json", measured(steps(), i, operators=214))
+        write(place / f"same{i}.json", measured(steps(), 5 + i, operators=214))
+        write(place / f"slow{i}.json", measured(slower, 10 + i, outcomes=broken, operators=231))
         write(place / f"other{i}.json", measured(steps(slower=1.3), 15 + i, machine_info=other))
     write(place / "empty.json", run(machine=machine()))
     plain = [{"fullname": f"test_{i}", "stats": {"data": [0.1 * i] * 6, "median": 0.1 * i}} for i in (1, 2)]

@@ -9,7 +9,7 @@ unknown or unbounded numbers are null. `breakeven.render.json_output.json_schema
   a ``status`` (``crosses always never beyond_range undecided``) and a ``batch_size`` only where it
   ``crosses``. ``summary.csv`` has one row per case.
 - `compare` and `ab`: ``verdict`` (``regressed improved unchanged inconclusive``), ``cases``,
-  ``common_shift``, ``counts``, ``warnings``.
+  ``work_changes`` (exact changes of ``operators`` and ``flops``), ``common_shift``, ``counts``, ``warnings``.
 - `predict`: ``predicted`` (true), ``verdict`` (text), ``cells``, ``break_even`` (a range of batch sizes),
   ``rent`` (what settles the undecided cells), ``not_predicted``, ``cards``, ``warnings``; all bands are 90%.
 - `calibrate`, `history` and `doctor` likewise. `recover` and `merge` print a line, `fleet` the report on its
@@ -17,8 +17,9 @@ unknown or unbounded numbers are null. `breakeven.render.json_output.json_schema
 
 Exit codes: 0 done, without a regression; 1 a confirmed regression, or a failed self-test; 2 bad usage or
 unreadable input; 3 nothing could be judged, the machine classes differ, the files to merge do not belong
-together, the machine is unfit, or (`compare`, `ab`) a verdict that ``--fail-on`` names; 70 an error of
-breakeven itself, with a line that asks to report it; 130 interrupted; 141 nobody read the output.
+together, the machine is unfit, or slower than its class, or (`compare`, `ab`) a verdict that ``--fail-on``
+names; 70 an error of breakeven itself, with a line that asks to report it; 130 interrupted; 141 nobody read
+the output.
 """
 
 from breakeven.commands import (

@@ -50,6 +50,9 @@ the state of the machine at that time, so that a run counts once in a test; the
 column n, as in 5+5, has the processes of both sides. One run per side is judged
 by a noise floor; without one every case is inconclusive.
 
+Where both sides counted the operators and the floating point operations of a
+step, a change of them is shown too, and no verdict rests on it.
+
 exit codes:
   0  no verdict that --fail-on names
   1  a regression

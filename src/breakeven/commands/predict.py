@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from itertools import starmap
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from breakeven.commands.arguments import directory_path, file_path, price, whole_number
 from breakeven.commands.base import NOT_JUDGED, OK, add_format, print_line, show, version
+from breakeven.commands.cards import all_shipped, find_card
 from breakeven.errors import UsageError
-from breakeven.format import joined, one_line
+from breakeven.format import one_line
 
 if TYPE_CHECKING:
     from breakeven.predict.cards import Card
@@ -139,7 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
     from breakeven.runs import reader
 
     if not arguments.on:
-        CARD_FORMATS[arguments.format](_shipped())
+        CARD_FORMATS[arguments.format](all_shipped())
         return OK
     if not arguments.runs:
         raise UsageError(
@@ -220,7 +219,7 @@ def _cards(named: Sequence[str], bench: str | None) -> list[Card]:
         for text in named
         for name in ([text] if os.path.exists(text) else filter(None, text.split(",")))  # noqa: PTH110 - any text
     ]
-    cards = [_card(name.strip(), bench) for name in names]
+    cards = [find_card(name.strip(), bench) for name in names]
     labels = [card.name for card in cards]
     if twice := [label for label in labels if labels.count(label) > 1]:
         raise UsageError(
@@ -228,44 +227,3 @@ def _cards(named: Sequence[str], bench: str | None) -> list[Card]:
             "in a card's file"
         )
     return cards
-
-
-def _card(name: str, bench: str | None) -> Card:
-    """Return a card that comes with breakeven, one of a file, or one fitted from a run file."""
-    from breakeven.commands.counted import counted
-    from breakeven.predict.cards import card_of, read_card, shipped_cards
-    from breakeven.predict.fit import fit_card
-    from breakeven.runs import reader
-    from breakeven.runs.json_files import load_json, mapping
-
-    shipped = shipped_cards()
-    if name in shipped:
-        return read_card(str(shipped[name]))
-    if not os.path.isfile(name):  # noqa: PTH113 - any text
-        similar = difflib.get_close_matches(name, shipped, n=1)
-        hint = f"did you mean {similar[0]!r}?" if similar else f"choose from {joined(list(shipped), 12)}"
-        raise UsageError(
-            f"--on {one_line(name, 100)!r}: neither a card that comes with breakeven nor a file; {hint}"
-            f"{'' if similar else ', or give a card file or a run file of the machine'}"
-        )
-    content = load_json(name)
-    if "benchmarks" not in mapping(content):
-        return card_of(content, name)
-    runs = reader.read([name])
-    return fit_card(runs.runs, counted(runs, bench).of, _label(Path(name)))
-
-
-def _label(path: Path) -> str:
-    """Return the name of the machine that measured a run: of its file, or of its folder for ``run.json``.
-
-    >>> _label(Path("results/h100-16core/run.json")), _label(Path("h100.json"))
-    ('h100-16core', 'h100')
-    """
-    folder = path.resolve().parent.name
-    return folder if path.stem == "run" and folder else path.stem
-
-
-def _shipped() -> list[Card]:
-    from breakeven.predict.cards import read_card, shipped_cards
-
-    return [read_card(str(path)) for path in shipped_cards().values()]

@@ -12,6 +12,7 @@ from breakeven.compare.comparison import CaseComparison, Comparison
 from breakeven.compare.noise_floor import NoiseFloor
 from breakeven.compare.phase_attribution import PhaseAttribution, attribute_changes
 from breakeven.compare.verdict_text import shift_text, verdict_lines
+from breakeven.compare.work_changes import change_lines, work_changes
 from breakeven.format import one_line
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
@@ -32,12 +33,14 @@ class ComparisonText:
     """A comparison as text, not escaped.
 
     `verdict` is one or two lines, `coverage` how many cases were judged and what all share, `changed_phases`
-    one line for each change and its cause, `warnings` what limits the verdict, the most serious first.
+    one line for each change and its cause, `changed_work` one for the counts of each model that changed, and
+    `warnings` what limits the verdict, the most serious first.
     """
 
     verdict: tuple[str, ...]
     coverage: str
     changed_phases: tuple[str, ...]
+    changed_work: tuple[str, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -54,6 +57,7 @@ def describe(found: Comparison) -> ComparisonText:
         verdict_lines(found, {case.case for one in attributions for case in one.after}, causes),
         "; ".join(filter(None, (_coverage(found), _shift_text(found.common_shift)))),
         tuple(causes),
+        tuple(change_lines(work_changes(found.baseline, found.candidate))),
         (
             *_machine_warnings(found),
             *_shift_warnings(found),

@@ -65,14 +65,15 @@ def _recurrent(counter: OperatorCounter, name: str) -> Callable[..., Any]:
         rows = inputs.numel() // inputs.shape[-1]
         products = 2 * rows * sum(one.numel() for one in weights if one.dim() == 2)
         between = rows * width * layers * inputs.element_size() * (2 + GATES[name])
-        moved = _size([inputs, *weights]) + between
         directions = layers * (2 if both else 1)
         steps = rows / max(1, states[0].shape[-2] if states[0].dim() > 2 else 1)  # of a sequence, on average
+        moved = _size([inputs]) + steps * _size(weights) + between
 
         def charge(times: int) -> None:
+            # Each step of the sequence reads the weights again for a product, and updates the state.
             counter.add(
                 RNN_LAUNCHES * directions, times * products, inputs, "cudnn", times * moved,
-                kernels=times * (RNN_LAUNCHES + steps) * directions,
+                kernels=times * (RNN_LAUNCHES + 2 * steps) * directions,
             )  # fmt: skip
 
         def make() -> tuple[Any, ...]:

@@ -25,9 +25,9 @@ from breakeven.errors import UsageError
 from breakeven.phases import HEADLINE
 from breakeven.predict.cards import Card
 from breakeven.predict.formula import (
-    KERNEL_S,
     UNSEEN_FLOPS_PER_S,
     UNSEEN_LOG_SD,
+    kernels_s,
     predict_step,
     queued,
 )
@@ -146,21 +146,7 @@ class Fit:
     def _solution(self) -> tuple[Array, Array]:
         from scipy.optimize import least_squares  # takes half a second, which only a fit needs
 
-        # The longer one of two times has no slope in the rates of the other, so it starts from both sides.
-        sides = (0.0, 1.0, -1.0)
-        slower = np.array([1.0, *[-1.0] * (len(self._start) - 1)])
-        found = [
-            least_squares(
-                self._distances,
-                self._start + side * slower,
-                self._slopes,
-                loss="soft_l1",
-                xtol=1e-6,
-                ftol=1e-6,
-            )
-            for side in sides
-        ]
-        best = min(found, key=lambda one: float(one.cost))
+        best = least_squares(self._distances, self._start, self._slopes, loss="soft_l1", xtol=1e-6, ftol=1e-6)
         variances = np.diag(np.linalg.inv(best.jac.T @ best.jac))
         return np.asarray(best.x), np.sqrt(variances)
 
@@ -201,7 +187,7 @@ class _WorkTable:
     def __init__(self, samples: Sequence[Sample], formats: Sequence[str]) -> None:
         works = [sample.work for sample in samples]
         self._queued = np.array([queued(work) for work in works])
-        self._kernels_s = np.array([work.kernels * KERNEL_S for work in works])
+        self._kernels_s = np.array([kernels_s(work) for work in works])
         self._done = np.array(
             [[*(work.flops.get(name, 0) for name in formats), work.moved_bytes] for work in works],
             dtype=float,

@@ -90,7 +90,7 @@ class _Rates:
 
     def step_s(self, work: Work) -> float:
         flops_s = sum(count / self.flops_per_s[name] for name, count in work.flops.items())
-        device_s = work.kernels * KERNEL_S + flops_s + work.moved_bytes / self.bytes_per_s
+        device_s = kernels_s(work) + flops_s + work.moved_bytes / self.bytes_per_s
         host_s = queued(work) * self.launch_s
         return max(host_s, device_s) + work.copied_bytes / self.copied_bytes_per_s
 
@@ -120,8 +120,13 @@ class _Rates:
 
 
 def queued(work: Work) -> float:
-    """Return the operators' worth of the host's time in a step."""
-    return work.operators + (BACKWARD_OPERATORS if work.operators > 1 else 0)
+    """Return how many operators' time the host takes for a step, at least one."""
+    return work.operators + BACKWARD_OPERATORS if work.operators > 1 else 1.0
+
+
+def kernels_s(work: Work) -> float:
+    """Return the seconds that the device takes at least, whatever its kernels do."""
+    return work.kernels * KERNEL_S
 
 
 def _beyond(card: Card, batch_size: int) -> tuple[float, str]:

@@ -13,9 +13,10 @@ from breakeven.case import SCHEMA
 from breakeven.compare.common_shift import Shift
 from breakeven.compare.comparison import CaseComparison, Comparison
 from breakeven.compare.text import describe
+from breakeven.compare.work_changes import Quantity, work_changes
 from breakeven.render.dot_plot import CHANGED, UNCHANGED, UNDECIDED, Dot
 from breakeven.render.escaping import markdown_text
-from breakeven.render.json_output import Count, JsonOutput, Judged, Ratio, Share, Version, json_text
+from breakeven.render.json_output import Amount, Count, JsonOutput, Judged, Ratio, Share, Version, json_text
 from breakeven.render.markdown import bullets, document, folded, markdown_table, plot, section, verdict
 from breakeven.render.table import Table
 from breakeven.runs.schema import Run
@@ -47,6 +48,8 @@ WORST_FIRST = (
 
 TITLE = "Candidate's time / the baseline's, worst first"
 
+WORK_TITLE = "Counts of a step that changed (exact, without timing noise)"
+
 _IN_JSON = "all in --format json"
 
 
@@ -67,6 +70,15 @@ class CaseJson(JsonOutput):
     verdict: Verdict
 
 
+class WorkChangeJson(JsonOutput):
+    """An exact count of one step of a case, different in all runs of the two sides."""
+
+    case: str
+    quantity: Quantity
+    baseline: Amount
+    candidate: Amount
+
+
 class ShiftJson(JsonOutput):
     """The ratio that all cases share, which is not subtracted from any of them."""
 
@@ -81,6 +93,7 @@ class ComparisonJson(JsonOutput):
     schema: Version
     verdict: Judged
     cases: list[CaseJson]
+    work_changes: list[WorkChangeJson]
     common_shift: ShiftJson
     counts: Annotated[dict[str, Count], Meta(extra_json_schema={"propertyNames": {"enum": [*Verdict]}})]
     warnings: list[str]
@@ -105,6 +118,7 @@ def renderables(found: Comparison) -> Iterator[RenderableType]:
         if unchanged := found.counts[Verdict.UNCHANGED]:
             yield Text(f"{fmt.plural(unchanged, 'other case')} unchanged")
     yield from terminal.section("What changed", text.other_phases, _IN_JSON)
+    yield from terminal.section(WORK_TITLE, text.changed_work, _IN_JSON)
     yield from terminal.section("Warnings", text.warnings, _IN_JSON)
     yield Text(f"\n{text.coverage}")
 
@@ -117,6 +131,7 @@ def to_markdown(found: Comparison, version: str) -> str:
         *verdict(text.verdict),
         *plot(TITLE, _dots(ordered[:MARKDOWN_ROWS])),
         *section("What changed", text.other_phases, MAX_LINES, "in the JSON", level=3),
+        *section(WORK_TITLE, text.changed_work, MAX_LINES, "in the JSON", level=3),
         *_folded_table(found, ordered),
         markdown_text(text.coverage),
         *section("Warnings", text.warnings, MAX_LINES, "in the JSON", level=3),
@@ -133,6 +148,9 @@ def to_json(found: Comparison) -> str:
             found,
             schema=SCHEMA,
             cases=[CaseJson.of(case) for case in found.cases],
+            work_changes=[
+                WorkChangeJson.of(change) for change in work_changes(found.baseline, found.candidate)
+            ],
             common_shift=_shift(found.common_shift),
             warnings=[*text.changed_phases, *text.warnings],
         )

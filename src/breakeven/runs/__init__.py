@@ -30,13 +30,16 @@ version 1, which synchronized after every step. On an accelerator the two are ne
 Of a training step: ``accumulate`` (its passes, each over a batch of ``batch_size`` samples; the phases of a
 pass time the last one), ``batches`` and ``batch_shapes`` (how many batches, and shapes of them, the step
 takes in turn), each where above 1; ``batch_bytes`` (of the inputs and targets of a step); ``closure_calls``
-(how often the optimizer called its closure per step, on average); ``operators`` (the kernel launches of the
-phase on an accelerator, counted on whatever device was measured, of one process), ``kernels``
-(what the device runs one after another, where that differs), ``flops_by_format`` (its
-operations as ``{"float32", "tf32", "bfloat16", ...}``) and ``moved_bytes`` (of a phase with passes: what its
-operators read and write there), or ``operators_unknown`` (why they are). Of ``load`` and ``epoch``:
+(how often the optimizer called its closure per step, on average). Of ``load`` and ``epoch``:
 ``loader_workers``, ``loader_batches`` (of a whole pass over the data, where known) and ``loader_start_s`` (to
 the first batch of a pass, with its workers unless they persist).
+
+Of each phase that trains, for one step of it on an accelerator, counted whatever device was timed:
+``operators`` (the kernel launches of one process), ``kernels`` (what the device runs one after another, where
+that differs), ``flops_by_format`` (its operations as ``{"float32", "tf32", "bfloat16", "float16",
+"float64"}``, those that it has) and ``moved_bytes`` (of a phase with passes: what its operators read and
+write); or ``operators_unknown``, why there are no counts. `breakeven.predict` needs those of ``train``;
+`compare` shows where ``operators`` and ``flops`` changed.
 
 Beside the benchmarks, all optional:
 
