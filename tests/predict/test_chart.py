@@ -83,12 +83,26 @@ def test_best_is_not_undecided(tmp_path, monkeypatch):
 
 
 def test_several_machines(tmp_path, planted):
-    """A row has a track for each machine, and the rows are by the end of their ranges."""
+    """A row has a track for each machine, and the rows are by the end of their ranges, which 5 is not."""
     planted(h100_16core=(2e-3, 0.0, 2.0), l4=(8e-3, 0.0, 2.0))
-    found = chart(prediction(tmp_path, cpu_run(widths=(64, 512)), card(), card("l4", L4)))
-    assert [row.axes for row in found.rows] == ["width=512", "width=64"]
+    content = cpu_run(widths=(64, 128), batches=(8, 32, 512))
+    found = chart(prediction(tmp_path, content, card(), card("l4", L4)))
+    assert [row.axes for row in found.rows] == ["width=128", "width=64"]
     assert [track.name for track in found.rows[0].tracks] == ["H100", "L4"]
+    assert [track.wins_from for track in found.rows[0].tracks] == ["20 at the latest", "19–80"]
     assert [side.name for side in found.candidates] == ["H100", "L4"]
+
+
+def test_earlier_crossing(tmp_path, monkeypatch):
+    """A stretch ends midway between batch sizes where the range is elsewhere."""
+    steps = {
+        batch: Step(step, step / 2, 2 * step) for batch, step in ((1, 1), (8, 1e-3), (64, 1), (512, 1e-3))
+    }
+    monkeypatch.setattr(cells, "predict_step", lambda _card, _work, batch: steps[batch])
+    track = only(chart(prediction(tmp_path, cpu_run())).tracks)
+    ends, stretches = [one.low for one in track.segments], [str(one.stretch) for one in track.segments]
+    assert stretches == ["baseline", "undecided", "baseline", "undecided", "candidate"]
+    assert ends == pytest.approx([1, 8**0.5, 512**0.5, track.mark.low, track.mark.high])
 
 
 def test_not_predicted_is_hatched(tmp_path, planted):

@@ -64,6 +64,14 @@ def test_whole_predicted_chart():
     ]
 
 
+def test_several_predicted_machines():
+    """The legend has a word for all of them."""
+    found = predicted(
+        chart_of(*(line({1: "+", 64: "+"}, "always", candidate=one) for one in ("cuda", "xpu")))
+    )
+    assert drawn(found)[-1] == "═ machine predicted faster"
+
+
 def test_long_note_is_wrapped():
     """Its end may be the batch sizes to which it is limited."""
     one = line({1: "-", 8: "+"}, "crosses", 4, 3, 5)

@@ -1,11 +1,17 @@
 """The page of a prediction, and the files beside it: every part is marked as predicted."""
 
 import re
+from dataclasses import replace
 
 import pytest
+from matplotlib.text import Text
 
 from breakeven.format import capital
+from breakeven.predict.chart import chart
 from breakeven.predict.text import rent_text
+from breakeven.render.figures.break_even import MAX_DRAWN
+from breakeven.render.figures.predicted import wide
+from breakeven.render.figures.style import drawing
 from breakeven.render.predict_files import write_prediction
 from breakeven.render.predict_page import to_html
 from support.hostile import HOSTILE, check
@@ -89,8 +95,38 @@ def test_files(tmp_path, found):
         "break_even.png",
         "index.html",
     ]
-    assert b"predicted" in (home / "break_even.svg").read_bytes()
+    svg = (home / "break_even.svg").read_text("utf-8")
+    assert "Predicted: from which batch size each machine is faster than the CPU" in svg
+    assert "h100-16core, l4: predicted, not measured; CPU: AMD EPYC, 2 cores" in svg
     assert (home / "break_even.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_machine(tmp_path, planted):
+    """The page and the chart name the only one."""
+    planted(**FLAT)
+    page = to_html(prediction(tmp_path, cpu_run()), "1.0", [])
+    assert headings(page)[0].strip() == "Would the H100 train faster than the CPU?"
+    assert "Predicted: from which batch size the H100 is faster than the CPU" in page
+    assert "The break-even is somewhere between the brackets" in page
+
+
+def test_without_a_range(tmp_path, planted):
+    """The caption explains no brackets where the chart has none, and unknown facts have no card."""
+    planted(**FLAT)
+    found = prediction(tmp_path, cpu_run(batches=(1, 4)))
+    page = to_html(replace(found, machine=replace(found.machine, facts={})), "1.0", [])
+    assert "brackets" not in page
+    assert "gaps at measured batch sizes" in page
+    assert "AMD EPYC, 2 cores (measured)" not in page
+
+
+def test_more_models_than_are_drawn(found):
+    """The chart names the file that has the others."""
+    one = chart(found)
+    many = replace(one, rows=one.rows * 100).limited(MAX_DRAWN)
+    with drawing():
+        texts = [text.get_text() for text in wide(found, many).findobj(Text)]
+    assert "80 more models are in the table (predictions.csv)." in texts
 
 
 def test_nothing_predicted(tmp_path, planted):

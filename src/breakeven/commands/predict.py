@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from itertools import starmap
+from itertools import pairwise, starmap
 from typing import TYPE_CHECKING, Any
 
 from breakeven.commands.arguments import directory_path, file_path, price, whole_number
@@ -163,8 +163,10 @@ def run(arguments: argparse.Namespace) -> int:
 
         written = write_prediction(found, arguments.output, version())
         stream = sys.stdout if arguments.format == "terminal" else sys.stderr
-        names = ", ".join(path.name for path in written)
+        *others, page = written
+        names = ", ".join(path.name for path in others)
         print_line(f"written to {arguments.output}{os.sep}: {names}", stream)
+        print_line(f"the page: {page}", stream)
     return OK if found.cells else NOT_JUDGED
 
 
@@ -197,14 +199,14 @@ def _sweep(command: str) -> str | None:
 
     >>> _sweep("pytest bench --breakeven-sweep full -q"), _sweep("pytest '--breakeven-sweep=a b'")
     ('--breakeven-sweep=full', '--breakeven-sweep=a b')
-    >>> _sweep("pytest bench"), _sweep("pytest 'bench")
-    (None, None)
+    >>> _sweep("pytest bench"), _sweep("pytest 'bench"), _sweep("")
+    (None, None, None)
     """
     try:
         words = shlex.split(command)
     except ValueError:  # an open quotation, as where it was cut off
         return None
-    for word, value in zip(words, [*words[1:], ""], strict=True):
+    for word, value in pairwise([*words, ""]):
         if word.startswith(f"{SWEEP}="):
             return word
         if word == SWEEP:

@@ -12,8 +12,8 @@ from breakeven.report.sides import Side
 
 
 def candidate_name(chart: Chart) -> str:
-    """Return the name of the candidate, or ``candidate`` where there are several."""
-    return _name(chart.candidates, "candidate")
+    """Return the name of the candidate, or what they are where there are several."""
+    return _name(chart.candidates, "machine" if chart.is_predicted else "candidate")
 
 
 def baseline_name(chart: Chart) -> str:

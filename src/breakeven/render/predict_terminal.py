@@ -12,7 +12,14 @@ from breakeven.predict.chart import chart
 from breakeven.predict.prediction import Predictions
 from breakeven.predict.text import not_predicted_sentences, rent_sentences
 from breakeven.render import break_even_text
-from breakeven.render.predict_tables import cards_table, cell_tables, dollar_tables, training_tables
+from breakeven.render.escaping import terminal_text
+from breakeven.render.predict_tables import (
+    break_even_table,
+    cards_table,
+    cell_tables,
+    dollar_tables,
+    training_tables,
+)
 from breakeven.render.terminal import section, table_section, verdict
 
 MAX_CELLS = 30
@@ -25,7 +32,7 @@ def renderables(found: Predictions) -> Iterator[RenderableType]:
     """Yield the answer, the chart, the tables, what to rent, what is not predicted, and the warnings."""
     yield from verdict(found.verdict.split("\n"))
     if found.cells:
-        yield Text()
+        yield Text(f"\n{terminal_text(break_even_table(found).title)}", style="bold")
         yield from break_even_text.lines(chart(found))
         yield Text()
         shown = [
