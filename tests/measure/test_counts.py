@@ -282,6 +282,12 @@ def test_autocast_of_the_model_that_is_computed_again():
     assert backward.total() == plain.parts["backward"].flops.total() + forward.total() - of_last
 
 
+def test_what_comes_before_autocast():
+    """In each step, not only in the first."""
+    found = count_step(workload(nn.Sequential(nn.Linear(IN, IN), Region("cuda")))).parts["forward"].flops
+    assert found == {"float32": 2 * N * IN * IN, "bfloat16": 2 * N * IN * (IN + OUT)}
+
+
 def test_a_part_without_autocast():
     found = count_step(workload(Region("cuda", dtype=None), autocast=torch.bfloat16))
     assert set(found.parts["forward"].flops) == {"float32"}

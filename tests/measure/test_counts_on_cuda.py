@@ -16,7 +16,7 @@ from support.known_work import NEEDS_CUDA
 pytestmark = list(NEEDS_CUDA)
 
 LAUNCHES = {"cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx"}
-FEWEST, MOST = 0.7, 2.5
+MIN_RATIO, MAX_RATIO = 0.7, 2.5
 """Launched kernels for each counted operator: convolutions and norms have two or three."""
 
 ADAM = partial(torch.optim.AdamW, lr=1e-3)
@@ -65,4 +65,4 @@ def launched(workload):
 def test_operators_are_launched_kernels(make):
     workload = make()
     counted = count_step(workload).of(Phase.TRAIN).operators
-    assert FEWEST * counted <= launched(workload) <= MOST * counted
+    assert MIN_RATIO * counted <= launched(workload) <= MAX_RATIO * counted

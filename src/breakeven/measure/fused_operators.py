@@ -184,7 +184,7 @@ def as_on_a_gpu(optimizer: Any, counter: OperatorCounter) -> None:
             group["capturable"] = False
         if group.get("fused"):
             group["fused"], group["foreach"] = False, True
-        elif has_lists and group["foreach"] is None and not isinstance(group["lr"], torch.Tensor):
+        elif has_lists and group["foreach"] is None and not isinstance(group.get("lr"), torch.Tensor):
             group["foreach"] = True
 
 

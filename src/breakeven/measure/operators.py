@@ -107,7 +107,7 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.counts = Counts()
-        self.device, self.autocast = device, autocast
+        self.device, self.autocast, self._first_autocast = device, autocast, autocast
         self._check, self._keeps_integers = check, keeps_integers
         self._casts: dict[Any, torch.Tensor] = {}
         self._is_paused = False
@@ -118,7 +118,8 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         }
 
     def begin_step(self) -> None:
-        """Forget the weights that autocast has cast in the step before."""
+        """Forget the weights that autocast has cast in the step before, and its dtype then."""
+        self.autocast = self._first_autocast
         self._casts.clear()
 
     @contextmanager
@@ -185,7 +186,8 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if len(on_host) in (0, len(tensors)):
             return args, kwargs
         moved = {id(one): torch.empty_like(one, device=self.device) for one in on_host}
-        return tree_map(lambda one: moved.get(id(one), one), (args, kwargs))
+        found: tuple[Any, Mapping[str, Any]] = tree_map(lambda one: moved.get(id(one), one), (args, kwargs))
+        return found
 
     def _add(
         self, func: Any, name: str, args: Any, kwargs: Any, out: Any, read: list[Any], written: list[Any]
