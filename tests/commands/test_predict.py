@@ -117,6 +117,24 @@ def test_every_title_and_column_is_marked(run, h100, planted, capsys, form):
         assert column in text
 
 
+def test_wider_bands(run, h100, planted, capsys):
+    """They are marked in the table, and a warning has the reason."""
+    planted(widened=("a batch far outside",), h100_16core=(2e-3, 0.0, 2.0))
+    assert main(["predict", run, "--on", h100]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "(* wider than usual, see the warnings)" in text
+    assert text.count("slower *") == 2
+    assert "the band of 4 cells is wider than usual: a batch far outside" in text
+    assert printed(capsys, run, "--on", h100)["cells"][0]["widened"] == ["a batch far outside"]
+
+
+def test_run_twice(run, h100, planted, capsys):
+    """What the reader of run files warns of is a warning here too."""
+    planted(h100_16core=(2e-3, 0.0, 2.0))
+    first, *_ = printed(capsys, run, run, "--on", h100)["warnings"]
+    assert first.endswith("is given twice; it is used once, since a copy is not a second run")
+
+
 def test_several_machines(run, h100, planted, capsys):
     """By name and by file, repeated or separated by commas."""
     planted(h100_16core=(2e-3, 0.0, 2.0), l4=(2e-3, 0.0, 2.0))

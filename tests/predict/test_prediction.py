@@ -123,6 +123,13 @@ def test_warnings_of_the_reader(planted, tmp_path):
     assert prediction(tmp_path, cpu_run(), warnings=["left out: x"]).warnings[0] == "left out: x"
 
 
+def test_one_process(planted, tmp_path):
+    """How much another process differs is then unknown."""
+    planted(h100_16core=(2e-3, 0.0, 2.0))
+    found = prediction(tmp_path, cpu_run())
+    assert found.warnings == ("One process: --breakeven-processes=5 shows by how much another run differs.",)
+
+
 def test_widened(planted, tmp_path):
     """Each reason for a wider band is a warning, with the number of its cells."""
     planted(widened=("batch 512 is far",), h100_16core=(2e-3, 0.0, 2.0))
