@@ -34,6 +34,7 @@ def project(tmp_path, monkeypatch):
         ("pytest -k bench sub/bench", ["sub/bench"]),
         ("pytest --rootdir sub --cov bench --breakeven-devices cpu -p bench sub/bench", ["sub/bench"]),
         ("pytest --benchmark-only bench --breakeven-resume sub", ["bench", "sub"]),
+        ("pytest -k a#b bench", ["bench"]),
         ("pytest gone bench bench", ["bench"]),
         ("ulimit -v 1000; pytest bench && echo pytest sub", ["bench"]),
     ],

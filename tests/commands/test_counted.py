@@ -58,7 +58,11 @@ def test_recorded_counts(project):
         {"batch_size": 1, "operators": 7, "batch_bytes": 5, "flops_by_format": {"tf32": 3}},
         {"batch_size": 8, "operators_unknown": "a compiled model"},
     )
-    second = project({"batch_size": 1, "device": "cuda"}, {"batch_size": 1, "device": "2xcuda"})
+    second = project(
+        {"batch_size": 1, "device": "cuda"},
+        {"batch_size": 1, "device": "cuda:1", "operators_unknown": "it took too long"},
+        {"batch_size": 64, "device": "2xcuda"},
+    )
 
     found = counted(read([first, second]), execute=unused)
 
@@ -158,7 +162,7 @@ def test_answers(project):
 
 
 def test_cut_answers(project):
-    """A line that a kill cut off is no answer."""
+    """A line that a kill cut off does not count."""
     execute, _ = answering()
 
     def cut(job):
@@ -174,7 +178,7 @@ def test_cut_answers(project):
 
 
 def test_weak_sweeps(project):
-    """Their axis is no argument of the function, so they are counted as the same cells of other sweeps."""
+    """The function has no argument for their axis, so they are counted as the same cells of other sweeps."""
     execute, jobs = answering()
     axes = {"width": 128, "batch": "rank"}
 

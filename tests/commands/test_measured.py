@@ -59,7 +59,24 @@ def test_an_earlier_run_file_is_kept(runs, tmp_path, capsys):
 
     assert (tmp_path / "bench.cpu.json").read_text() == "new"
     assert (tmp_path / "bench.cpu.json.old").read_text() == "old"
-    assert "bench.cpu.json of an earlier run is now bench.cpu.json.old" in capsys.readouterr().err
+    assert "the run file of an earlier run is kept as bench.cpu.json.old\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, None])
+def test_an_earlier_run_file_without_a_new_one(runs, tmp_path, error):
+    """It stays where it is: after Ctrl-C, and where pytest failed."""
+    (tmp_path / "bench.cpu.json").write_text("old")
+
+    def fail(command):
+        if error is not None:
+            raise error
+        return 1
+
+    with pytest.raises(error or BreakevenError):
+        measured(["bench"], (), fail)
+
+    assert (tmp_path / "bench.cpu.json").read_text() == "old"
+    assert not (tmp_path / "bench.cpu.json.old").exists()
 
 
 def test_some_failed(runs, capsys):
@@ -87,7 +104,36 @@ def test_options_without_benchmarks(runs):
     assert runs == []
 
 
+def test_one_run_file_for_two(runs, tmp_path):
+    """The second would replace the first; the same path twice is measured once."""
+    (tmp_path / "bench_mine.py").write_text("")
+    with pytest.raises(
+        UsageError, match=r"bench_mine.py and bench/bench_mine.py would both be measured into"
+    ):
+        measured(["bench_mine.py", "bench/bench_mine.py"], (), runner(runs))
+    assert measured(["bench", "bench"], (), runner(runs)) == ["bench.cpu.json"]
+    assert len(runs) == 1
+
+
 def test_output_and_exit_code(capfd):
     """All output goes to standard error: standard output is the command's."""
     assert module._run([sys.executable, "-c", "print('measured'); raise SystemExit(5)"]) == 5
     assert capfd.readouterr() == ("", "measured\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_signal(tmp_path):
+    """pytest gets it too, and is waited for, since it keeps what it has measured."""
+    kept = tmp_path / "kept"
+    script = """
+import os, pathlib, signal, sys
+def keep(*_):
+    pathlib.Path(sys.argv[1]).touch()
+    sys.exit(1)
+signal.signal(signal.SIGTERM, keep)
+os.kill(os.getppid(), signal.SIGTERM)
+signal.pause()
+"""
+    with pytest.raises(KeyboardInterrupt):
+        module._run([sys.executable, "-c", script, str(kept)])
+    assert kept.exists()

@@ -24,7 +24,7 @@ def count(bench, tmp_path, monkeypatch):
         request.write(cells)
         request.answers.write_text("")
         monkeypatch.setenv(VARIABLE, str(tmp_path))
-        count.result = bench.raw("--continue-on-collection-errors", *options, path)
+        answers.result = bench.raw("--continue-on-collection-errors", *options, path)
         found = {}
         for answer in map(json.loads, request.answers.read_text().splitlines()):
             found[cells[answer["cell"]]] = answer.get("unknown") or answer["facts"]
@@ -42,8 +42,9 @@ def test_facts_of_a_step(bench, count):
     bench.write(MINE)
     cell = mine(16, width=4)
 
-    facts = count(cell)[cell]
+    facts = count(cell, options=["-W", "error", "--benchmark-only"])[cell]
 
+    assert count.result.ret == 0
     products = 2 * 16 * 4 * 2  # forward, and for the gradient of the weights; the inputs have none
     assert facts["flops_by_format"] == {"float32": 2 * products}
     assert facts["batch_bytes"] == 4 * 16 * (4 + 2)
@@ -51,8 +52,9 @@ def test_facts_of_a_step(bench, count):
     assert facts["moved_bytes"] > facts["batch_bytes"]
 
 
-def test_only_wanted_cells(bench, count):
-    """Other cells, other functions and the tests of a file do not run."""
+def test_only_wanted_cells(bench, count, monkeypatch):
+    """Other cells, other functions and the tests of a file do not run. No device is looked for."""
+    monkeypatch.setattr("breakeven.plugin.stash._new_session", None)
     bench.write(
         """
 @pytest.mark.sweep(batch_size=[1, 16], width=[4, 8])
@@ -82,6 +84,7 @@ def test_nothing_is_written(bench, count):
 
     count(mine(16, width=4), mine(1, width=99, depth=1))
 
+    assert count.result.ret == 0
     written = {path.name for path in bench.pytester.path.iterdir()} - {".benchmarks"}  # an empty folder
     assert written == {"bench", "conftest.py", "tox.ini"}
 
@@ -162,7 +165,7 @@ def bench_plain(train_benchmark, batch_size):
         ("pytest.skip('no data', allow_module_level=True)  # sweep", "(bench/bench_mine.py: no data)"),
         ("@pytest.mark.sweep(width=[4])\ndef bench_mine(train_benchmark, width): ...", "has no batch_size"),
         (MINE.replace("workload(", "(1 / 0)("), "bench_mine.py:20: the recipe raised ZeroDivisionError"),
-        (MINE.replace("lambda: workload(batch_size, width)", "3"), "train_benchmark got 3, expected a recipe"),
+        (MINE.replace("lambda: workload(batch_size, width)", "3"), "got 3, expected a recipe"),
         (MINE.partition("    train")[0] + "    raise ValueError('no')", "ValueError: no"),
         (MINE.partition("    train")[0] + "    pytest.skip('no GPU')", "no GPU"),
         (MINE.partition("    train")[0] + "    ...", "it never called train_benchmark(recipe); call it once"),
@@ -203,6 +206,7 @@ def test_batch_sizes_on_a_line(bench, count, monkeypatch):
     counts = import_module("breakeven.measure.counts")
     step = counts.count_step
     monkeypatch.setattr(counts, "count_step", lambda *args: traced.append(args) or step(*args))
+    bench.pytester.makeconftest("def pytest_collection_modifyitems(items):\n    items.reverse()\n")
     bench.write(MINE)
     cells = [mine(size, width=4) for size in (64, 2, 16, 32, 8)]
 

@@ -14,7 +14,6 @@ from breakeven.format import one_line
 REMEDY = "give the folder of its benchmarks by --bench DIR"
 
 _OPERATORS = ("&&", ";", "||", "|", "&", "(", ")")
-_SETTING = re.compile(r"[A-Za-z_]\w*=")
 _SHORT = "kmpWconr"
 """The letters of pytest's short options that have a value."""
 _LONG = re.compile(
@@ -79,12 +78,11 @@ def _words(command: str) -> Iterator[str]:
 
 
 def _commands(words: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the words of each command of a shell line, without the settings before it."""
+    """Yield the words of each command of a shell line."""
     part: list[str] = []
     for word in (*words, ";"):
         if word not in _OPERATORS:
-            if part or not _SETTING.match(word):
-                part.append(word)
+            part.append(word)
         elif part:
             yield part
             part = []

@@ -58,7 +58,7 @@ def counted(runs: Runs, bench: str | None = None, execute: Executor | None = Non
         place = source if isinstance(source, BenchPaths) else _place(source)
         left = [cell for cell in cells if not isinstance(answers.get(cell), CaseFacts)]
         if isinstance(place, str):
-            answers |= {cell: place for cell in left if cell not in answers}
+            answers |= dict.fromkeys(left, place)
         elif left:
             answers |= _counted_in(place, left, execute or partial(run_in_shell, notify=notify))
     return Counts(
@@ -101,7 +101,7 @@ def _counted_in(place: BenchPaths, cells: list[Cell], execute: Executor) -> dict
 
 
 def _without_weak(cell: Cell) -> Cell:
-    """Return the cell as its function is called; the axis of a weak sweep is no argument."""
+    """Return the cell as its function is called, which has no argument for the axis of a weak sweep."""
     return Cell(cell.workload, cell.model.without_weak.axes, cell.batch_size)
 
 
@@ -153,9 +153,9 @@ def _progress(request: CountRequest, total: int) -> Iterator[None]:
     def follow(update: Callable[[str], Any]) -> None:
         while not ended.wait(POLL_S):
             found = request.answers.read_bytes().count(b"\n")
-            update(f"{found} of {total} cells")
+            update(f"counted {found} of {total} cells")
 
-    with status(f"0 of {total} cells") as shown:
+    with status(f"counted 0 of {total} cells") as shown:
         thread = threading.Thread(target=follow, args=(shown.update,), daemon=True)
         thread.start()
         try:

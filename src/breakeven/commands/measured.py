@@ -13,6 +13,7 @@ from breakeven.errors import UsageError
 from breakeven.experiment.run_command import CommandError
 from breakeven.experiment.shell import Stopped, stopping_on_signals
 from breakeven.format import one_line
+from breakeven.grouping import grouped
 
 DEFAULTS = ("--breakeven-devices=cpu", "--breakeven-phases=train")
 """What a prediction needs; later options of the user's take precedence."""
@@ -24,10 +25,10 @@ Run = Callable[[Sequence[str]], int]
 
 
 def measured(paths: Sequence[str], options: Sequence[str] = (), run: Run | None = None) -> list[str]:
-    """Return the paths of run files, after measuring each path that is a folder or a ``.py`` file.
+    """Return the paths of run files, each once, after measuring what is a folder or a ``.py`` file.
 
-    The run file of ``bench/bench_mine.py`` is ``bench_mine.cpu.json`` in the working directory. An earlier
-    one is kept as ``bench_mine.cpu.json.old``.
+    The run file of ``bench/bench_mine.py`` is ``bench_mine.cpu.json`` in the working directory. One that it
+    replaces is kept as ``bench_mine.cpu.json.old``. A small model takes less than a minute on two CPUs.
 
     Args:
         paths: run files, and folders or files of benchmarks.
@@ -35,7 +36,7 @@ def measured(paths: Sequence[str], options: Sequence[str] = (), run: Run | None 
         run: runs a command and returns its exit code; its output goes to standard error.
 
     Raises:
-        UsageError: there are options, and no path to measure.
+        UsageError: there are options, and no path to measure; or two paths have one run file.
         CommandError: pytest failed, and measured nothing.
         KeyboardInterrupt: it was stopped; what it has measured is kept.
     """
@@ -44,7 +45,15 @@ def measured(paths: Sequence[str], options: Sequence[str] = (), run: Run | None 
             f"{one_line(shlex.join(options), 80)!r} after -- are options of pytest, which measures folders "
             "and files of benchmarks; give one, such as bench_mine.py, or leave out the options"
         )
-    return [_measured(path, options, run or _run) if is_bench(path) else path for path in paths]
+    listed = list(dict.fromkeys(paths))
+    files = grouped((run_file_of(path), path) for path in listed if is_bench(path))
+    for file, of in files.items():
+        if len(of) > 1:
+            raise UsageError(
+                f"{one_line(' and '.join(of), 200)} would both be measured into {file}; give one of them, "
+                "or a folder that has both"
+            )
+    return [_measured(path, options, run or _run) if is_bench(path) else path for path in listed]
 
 
 def is_bench(path: str) -> bool:
@@ -66,19 +75,24 @@ def run_file_of(path: str) -> Path:
 
 def _measured(path: str, options: Sequence[str], run: Run) -> str:
     out = run_file_of(path)
-    if out.exists():
-        old = out.replace(f"{out}.old")
-        notify(f"{out} of an earlier run is now {old}")
     bench = f"./{path}" if path.startswith("-") else path
+    command = [sys.executable, "-m", "pytest", bench, f"--benchmark-json={out}", *DEFAULTS, *options]
     notify(f"measuring {one_line(path, 200)} on the CPU, into {out}")
-    pytest = [sys.executable, "-m", "pytest", bench, f"--benchmark-json={out}", *DEFAULTS, *options]
-    code = run(pytest)
-    if not out.exists() or code not in (0, BROKEN):
+    earlier, is_written = out.replace(f"{out}.old") if out.exists() else None, False
+    try:
+        code = run(command)
+        is_written = out.exists()
+    finally:
+        if earlier is not None and not is_written:
+            earlier.replace(out)
+    if not is_written or code not in (0, BROKEN):
         why = "no benchmark was found there" if code == NO_TESTS else "its output is above"
         raise CommandError(
             f"pytest {one_line(path, 200)} ended with exit code {code} and without timings: {why}; give a "
             "folder or a file of benchmarks that `pytest` can measure, or run files, such as DIR/*.json"
         )
+    if earlier is not None:
+        notify(f"the run file of an earlier run is kept as {earlier}")
     if code == BROKEN:
         notify("some cases failed; the others are predicted")
     return str(out)

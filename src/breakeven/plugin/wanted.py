@@ -32,9 +32,7 @@ class Wanted:
         known: dict[str, dict[str, Any]] = {}
         for sweep in sweeps.values():
             for name, values in sweep.items():
-                of = known.setdefault(name, {})
-                for value in values:
-                    of.setdefault(_label(name, value), value)
+                known.setdefault(name, {}).update((_label(name, value), value) for value in values)
         rows: dict[tuple[str, ...], Row] = {}
         for cell in self._of.get(workload, ()):
             given = {**cell.axes, "batch_size": cell.batch_size}
