@@ -1,6 +1,7 @@
 """Cells: their band, their verdict, and why some are not predicted."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -85,6 +86,13 @@ def test_not_counted(planted, tmp_path):
     assert (len(one.models), one.batches) == (2, (8,))
     assert one.reason == "custom op `mine` cannot be traced"
     assert [line.holes for line in found.break_evens] == [(8,), (8,)]
+
+
+def test_step_without_operators(tmp_path, monkeypatch):
+    """A file may claim it; no training step launches nothing."""
+    monkeypatch.setattr("support.predictions.FACTS", replace(FACTS, operators=0.0, moved_bytes=0.0))
+    found = prediction(tmp_path, cpu_run())
+    assert found.verdict == "Nothing could be predicted: its training step was not counted"
 
 
 def test_without_an_interval(planted, tmp_path):
