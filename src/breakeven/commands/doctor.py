@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against", nargs="?", const=CLASS, type=file_path, metavar="CARD",
         help="compare the speed of this machine's accelerator with a card: its name, its file, or a run file "
-        "(without a value: the card of this machine's class)",
+        "(default: no comparison; without CARD, with that of this machine's class)",
     )  # fmt: skip
     add_format(parser, ("terminal", "json"), "format of standard output")
 
