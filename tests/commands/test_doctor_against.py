@@ -15,8 +15,7 @@ from breakeven.hardware import devices
 from breakeven.hardware import machine as machines
 from breakeven.hardware.devices import accelerator_kind
 from breakeven.predict import cards as card_files
-from breakeven.predict.cards import write_card
-from breakeven.predict.numbers import Number, slowed
+from breakeven.predict.cards import Number, write_card
 from breakeven.render.json_output import json_schema
 from support.machine_cards import CARD, KINDS, machine, name_recipes
 from support.run_files import write
@@ -54,7 +53,7 @@ def doctor(monkeypatch, capsys, tmp_path):
 )
 def test_json(doctor, factor, code, fit, place):
     reached, out, err = doctor(
-        "--against", "h100-16core", "--format", "json", like=slowed(CARD, Number.LAUNCHES, factor)
+        "--against", "h100-16core", "--format", "json", like=CARD.slowed(Number.LAUNCHES, factor)
     )
     content = json.loads(out)
     jsonschema.validate(content, json_schema(AgainstJson))
@@ -69,7 +68,7 @@ def test_json(doctor, factor, code, fit, place):
 
 
 def test_terminal(doctor):
-    code, out, err = doctor("--against", "h100-16core", like=slowed(CARD, Number.LAUNCHES, 2.5))
+    code, out, err = doctor("--against", "h100-16core", like=CARD.slowed(Number.LAUNCHES, 2.5))
     assert (code, err) == (3, "")
     assert "100 µs" in out
     assert (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,15 @@ REMEDY = "make one with `breakeven card RUN... -o card.json`"
 LAUNCH_S = (1e-6, 500e-6)
 MAX_FLOPS_PER_S, MAX_BYTES_PER_S = 1e16, 2e13
 """No hardware is outside of these: seconds of a launch, operations and bytes per second."""
+
+
+class Number(StrEnum):
+    """One of the four numbers of a card, by its name in `Card.log_sds`; of arithmetic each format has one."""
+
+    LAUNCHES = "launches"
+    ARITHMETIC = "arithmetic"
+    MEMORY = "memory"
+    COPY = "copy"
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,28 @@ class Card:
     processes: int
     batch_sizes: tuple[int, int]
 
+    def value(self, number: Number, format_: str = "") -> float:
+        """Return a number: seconds of a launch, or a rate; of arithmetic that of one format."""
+        if number is Number.ARITHMETIC:
+            return self.flops_per_s[format_]
+        values = {
+            Number.LAUNCHES: self.launch_s,
+            Number.MEMORY: self.bytes_per_s,
+            Number.COPY: self.copied_bytes_per_s,
+        }
+        return values[number]
+
+    def slowed(self, number: Number, factor: float, format_: str = "") -> Card:
+        """Return the card of a machine whose `number` is this many times slower."""
+        if number is Number.LAUNCHES:
+            return replace(self, launch_s=self.launch_s * factor)
+        if number is Number.MEMORY:
+            return replace(self, bytes_per_s=self.bytes_per_s / factor)
+        if number is Number.COPY:
+            return replace(self, copied_bytes_per_s=self.copied_bytes_per_s / factor)
+        rates = {**self.flops_per_s, format_: self.flops_per_s[format_] / factor}
+        return replace(self, flops_per_s=rates)
+
     def impossible(self) -> tuple[str, str] | None:
         """Return the field of a rate that no hardware has, and what is wrong; None if all are possible.
 
@@ -87,7 +119,7 @@ _Count = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 
 
 class _StoredCard(msgspec.Struct):
-    schema: int
+    schema: _Count
     name: Annotated[str, msgspec.Meta(min_length=1)]
     hardware: str
     class_id: str
