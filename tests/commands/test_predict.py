@@ -234,6 +234,10 @@ def test_machine_twice(run, h100, capsys):
     assert "two machines are named 'h100-16core'; give each once" in line
 
 
+def test_no_machine(run, h100, capsys):
+    assert "--on ',' names no machine" in refused(capsys, run, "--on", ",")
+
+
 def test_nothing_to_predict(h100, capsys):
     assert "nothing to predict: give a run file of this CPU" in refused(capsys, "--on", h100)
 

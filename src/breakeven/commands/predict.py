@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from breakeven.commands.arguments import directory_path, file_path, price, whole_number
 from breakeven.commands.base import NOT_JUDGED, OK, add_format, print_line, show, version
-from breakeven.commands.cards import all_shipped, find_card
 from breakeven.commands.compare import append_to_summary
+from breakeven.commands.find_card import find_card
 from breakeven.errors import UsageError
 from breakeven.format import one_line
 
@@ -138,6 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from breakeven.commands.counted import counted
     from breakeven.commands.measured import measured
+    from breakeven.predict.cards import all_shipped
     from breakeven.predict.prediction import predict
     from breakeven.report.money import Price
     from breakeven.report.report import analyze
@@ -227,6 +228,10 @@ def _cards(named: Sequence[str], bench: str | None) -> list[Card]:
         for text in named
         for name in ([text] if os.path.exists(text) else filter(None, text.split(",")))  # noqa: PTH110 - any text
     ]
+    if not names:
+        raise UsageError(
+            f"--on {one_line(','.join(named), 80)!r} names no machine; `breakeven predict` lists some"
+        )
     cards = [find_card(name.strip(), bench) for name in names]
     labels = [card.name for card in cards]
     if twice := [label for label in labels if labels.count(label) > 1]:

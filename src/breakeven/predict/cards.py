@@ -25,6 +25,9 @@ LAUNCH_S = (1e-6, 500e-6)
 MAX_FLOPS_PER_S, MAX_BYTES_PER_S = 1e16, 2e13
 """No hardware is outside of these: seconds of a launch, operations and bytes per second."""
 
+SAME_HARDWARE = ("gpu", "gpu_count", "cpu", "cores")
+"""The facts of a machine on which its card's numbers depend most; that of launches belongs to the host."""
+
 
 class Number(StrEnum):
     """One of the four numbers of a card, by its name in `Card.log_sds`; of arithmetic each format has one."""
@@ -193,6 +196,30 @@ def shipped_cards() -> dict[str, Path]:
     """Return the files of the cards that come with the package, by name."""
     folder = Path(__file__).parent / "cards"
     return {path.stem: path for path in sorted(folder.glob("*.json"))}
+
+
+def all_shipped() -> list[Card]:
+    """Return the cards that come with the package."""
+    return [read_card(str(path)) for path in shipped_cards().values()]
+
+
+def card_of_class(machine: Mapping[str, Any]) -> Card | None:
+    """Return the shipped card of this hardware that agrees in most facts of its class; None without one."""
+    alike = [card for card in all_shipped() if not differing_hardware(card, machine)]
+    return max(
+        alike,
+        key=lambda card: sum(card.machine.get(name) == value for name, value in machine.items()),
+        default=None,
+    )
+
+
+def differing_hardware(card: Card, machine: Mapping[str, Any]) -> list[str]:
+    """Return how the hardware of a card differs from a machine's, as phrases."""
+    return [
+        f"{name} {one_line(card.machine.get(name), 60)} (here {one_line(machine.get(name), 60)})"
+        for name in SAME_HARDWARE
+        if card.machine.get(name) != machine.get(name)
+    ]
 
 
 def _rounded(value: Any) -> Any:
