@@ -11,12 +11,12 @@ from support.run_files import benchmark, run, write
 GPU = {"breakeven": {"class": {"gpu": "H100"}}}
 
 
-def steps(operators=lambda width: {"operators": width}, batches=(1, 2, 3, 4)):
-    """The training steps of three models that launch 4, 16 and 64 operators of 20 us each."""
+def steps(operators=lambda width: {"operators": width}, launch_s=2e-5):
+    """The training steps of three models that launch 4, 16 and 64 operators."""
     facts = {"flops_by_format": {"float32": 1e6}, "moved_bytes": 1e5, "batch_bytes": 1e3}
     return [
         benchmark(
-            [(width + 12) * 2e-5] * 5,
+            [(width + 12) * launch_s] * 5,
             "mlp",
             "train",
             "cuda",
@@ -26,7 +26,7 @@ def steps(operators=lambda width: {"operators": width}, batches=(1, 2, 3, 4)):
             **operators(width),
         )
         for width in (4, 16, 64)
-        for batch in batches
+        for batch in (1, 2, 3, 4)
     ]
 
 
@@ -79,11 +79,21 @@ def test_two_machine_classes(here, capsys):
     paths = []
     for day, gpu in enumerate(("H100", "H200"), start=1):
         machine = {"breakeven": {"class": {"gpu": gpu}, "class_id": gpu}}
-        content = run(steps(), machine=machine, when=f"2026-01-0{day}T03:04:05+00:00")
+        content = run(steps(launch_s=day * 2e-5), machine=machine)
         paths.append(write(here / f"{gpu}.json", content))
     assert main(["card", *paths, "-o", "box.json"]) == 3
     (line,) = capsys.readouterr().err.splitlines()
     assert "gpu (H100 and H200); a card predicts one machine: give the runs of one" in line
+
+
+def test_a_copy_of_a_run(here, capsys):
+    """It is used once, which is printed."""
+    paths = [write(here / name, run(steps(), machine=GPU)) for name in ("a.json", "b.json")]
+    assert main(["card", *paths, "-o", "box.json"]) == 0
+    assert read_card("box.json").runs == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("breakeven: warning: ")
+    assert "it is used once, since a copy is not a second run" in line
 
 
 def test_a_place_that_cannot_be_written(here, capsys):

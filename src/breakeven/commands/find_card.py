@@ -50,7 +50,7 @@ def find_card(name: str, bench: str | None = None, option: str = "--on") -> Card
 
 
 def fitted(runs: Runs, bench: str | None, name: str, device: str | None = None) -> Card:
-    """Return the card of a machine's runs, and print which models it does not rest on, and why.
+    """Return the card of a machine's runs, and print the reader's warnings and what it does not rest on.
 
     Raises:
         UsageError: as `fit_card`, or `bench` does not exist.
@@ -60,6 +60,8 @@ def fitted(runs: Runs, bench: str | None, name: str, device: str | None = None) 
     from breakeven.predict.fit import fit_card
     from breakeven.report.text import model_names
 
+    for warning in runs.warnings:
+        notify(f"warning: {warning}")
     counts = counted(runs, bench)
     names = model_names(cell.model for cell in (*counts.of, *counts.unknown))
     reasons = grouped((why, names[cell.model]) for cell, why in counts.unknown.items())
