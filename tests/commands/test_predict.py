@@ -145,6 +145,16 @@ def test_run_twice(run, h100, planted, tmp_path, capsys):
     assert first.endswith("it is used once, since a copy is not a second run")
 
 
+def test_a_band_with_1x_is_answered_by_measure(run, h100, planted, capsys):
+    """For people; programs read the verdict of a report."""
+    planted(h100_16core=(6.4e-3, 0.0, 2.0))
+    assert main(["predict", run, "--on", h100, "--format", "markdown"]) == 0
+    text = capsys.readouterr().out
+    assert "1.00x [0.500–2.00] | measure |" in text
+    assert "| cells to measure |" in text
+    assert printed(capsys, run, "--on", h100)["cells"][2]["verdict"] == "undecided"
+
+
 def test_several_machines(run, h100, planted, capsys):
     """By name and by file, repeated or separated by commas."""
     planted(h100_16core=(2e-3, 0.0, 2.0), l4=(2e-3, 0.0, 2.0))

@@ -7,10 +7,10 @@ that needs data there is traced while it computes on the CPU.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -19,14 +19,13 @@ from breakeven.case import Cell, Model
 from breakeven.errors import MeasurementError
 from breakeven.hardware.device import Device
 from breakeven.hardware.float32 import tf32_set
-from breakeven.measure.flops import HOST, MAX_COUNT_S, META, TOO_LONG, step_bytes
+from breakeven.measure.flops import MAX_COUNT_S, TOO_LONG, counted_on, step_bytes
 from breakeven.measure.fused_operators import fused_launches, on_lists, replaced
 from breakeven.measure.operators import Counts, OperatorCounter
-from breakeven.measure.settings import settings_kept
 from breakeven.measure.tensors import shapes_of
 from breakeven.measure.timing import Clock
 from breakeven.measure.trainer import Trainer
-from breakeven.measure.workload import Workload, error_line
+from breakeven.measure.workload import Workload
 from breakeven.phases import Phase
 
 SCALER_OPERATORS = 6
@@ -160,18 +159,7 @@ def count_step(workload: Workload, clock: Clock = time.thread_time) -> StepCount
     """
     if workload.compile:
         return COMPILED
-    try:
-        with warnings.catch_warnings(), settings_kept():
-            warnings.simplefilter("ignore")  # shown by the timed rounds; here they could be errors
-            torch.autograd.set_detect_anomaly(False)  # it reads values, which meta tensors do not have
-            try:
-                return _count(workload, clock, META)
-            except Exception as error:  # a model may raise anything without data
-                if str(error) in (TOO_LONG, CLOSURE):
-                    raise
-            return _count(workload, clock, HOST)
-    except Exception as error:
-        return str(error) if isinstance(error, MeasurementError) else error_line(error)
+    return counted_on(partial(_count, workload, clock), (TOO_LONG, CLOSURE))
 
 
 def _count(workload: Workload, clock: Clock, where: torch.device) -> StepCounts:

@@ -9,11 +9,11 @@ import math
 import time
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -39,6 +39,8 @@ from breakeven.measure.trainer import Trainer
 from breakeven.measure.training import Training
 from breakeven.measure.workload import Workload, copy_of, error_line, parameters_of
 from breakeven.phases import WHOLE_STEPS, Phase
+
+Counted = TypeVar("Counted")
 
 META, HOST = torch.device("meta"), torch.device("cpu")
 """Tensors on the first have shapes but no data, so that a pass costs no arithmetic."""
@@ -165,17 +167,28 @@ def count_flops(workload: Workload, clock: Clock = time.thread_time) -> Flops | 
     attention mask, or its loss has tensors on the host) is counted while it computes on the CPU, within
     `MAX_COUNT_S`.
     """
+    return counted_on(partial(_count, workload, clock))
+
+
+def counted_on(
+    count: Callable[[torch.device], Counted], final: Collection[str] = (TOO_LONG,)
+) -> Counted | str:
+    """Return what is counted on the meta device, else on the CPU, or one line that states why neither works.
+
+    Args:
+        count: counts on a device.
+        final: the errors after which the CPU is not tried.
+    """
     try:
         with warnings.catch_warnings(), settings_kept():
             warnings.simplefilter("ignore")  # shown by the timed rounds; here they could be errors
             torch.autograd.set_detect_anomaly(False)  # it reads values, which meta tensors do not have
             try:
-                return _count(workload, clock, META)
+                return count(META)
             except Exception as error:  # a model may raise anything without data
-                if str(error) == TOO_LONG:
+                if str(error) in final:
                     raise
-            _without_fused_operations()
-            return _count(workload, clock, HOST)
+            return count(HOST)
     except Exception as error:
         return str(error) if isinstance(error, MeasurementError) else error_line(error)
 
@@ -234,6 +247,8 @@ class _TimeLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _count(workload: Workload, clock: Clock, device: torch.device) -> Flops:
+    if device == HOST:
+        _without_fused_operations()
     model, loss_of = copy_of(workload)
     model.train()
     for module in (model, loss_of):

@@ -27,13 +27,14 @@ _COLUMNS = ("model", _MACHINE, _BREAK_EVEN)
 _WORDS = (
     "model", _MACHINE, _PLACE, _VERDICT, _BREAK_EVEN, "hardware", "fitted from", "arithmetic", "90% band",
 )  # fmt: skip
+_ANSWERS = {DeviceVerdict.UNDECIDED: "measure"}
 _UNITS_S = {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 _BRIEF = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float64": "fp64"}
 
 
 def break_even_table(found: Predictions) -> Table:
     """Return the break-evens."""
-    more = ("undecided cells", "predicted speedup at the largest batch")
+    more = ("cells to measure", "predicted speedup at the largest batch")
     rows = [
         (
             *_break_even(found, line),
@@ -127,7 +128,7 @@ def _cell_row(found: Predictions, one: PredictedCell) -> tuple[str, ...]:
         fmt.seconds(one.baseline_s),
         times_text(one.predicted_s, one.low_s, one.high_s),
         _speedup(one),
-        f"{one.verdict}{f' {WIDE}' if one.widened else ''}",
+        f"{_ANSWERS.get(one.verdict, one.verdict)}{f' {WIDE}' if one.widened else ''}",
     )
 
 
