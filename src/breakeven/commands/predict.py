@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from itertools import pairwise, starmap
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from breakeven.commands.arguments import directory_path, file_path, price, whole_number
@@ -21,10 +20,6 @@ from breakeven.format import one_line
 if TYPE_CHECKING:
     from breakeven.predict.cards import Card
     from breakeven.predict.prediction import Predictions
-    from breakeven.runs.reader import Runs
-
-SWEEP = "--breakeven-sweep"
-"""The option of a measurement that decides which cells there are."""
 
 MAX_STEPS = 10**12
 """More steps are a mistake: at a microsecond each they take 11 days."""
@@ -136,6 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: a machine is unknown or named twice; and as the functions it calls.
     """
+    from breakeven.commands.bench_paths import pytest_arguments
     from breakeven.commands.counted import counted
     from breakeven.commands.measured import measured
     from breakeven.predict.cards import all_shipped
@@ -161,7 +157,7 @@ def run(arguments: argparse.Namespace) -> int:
         prices=tuple(starmap(Price, arguments.price)),
         steps=arguments.steps,
         baseline=arguments.baseline,
-        pytest=_pytest(runs, arguments.bench),
+        pytest=pytest_arguments(runs.runs, arguments.bench),
         warnings=runs.warnings,
     )
     FORMATS[arguments.format](found)
@@ -189,36 +185,6 @@ def training_steps(text: str) -> int:
             f"{text[:40]} is not a number of steps from 1 to {MAX_STEPS:,}; pass one such as 200000"
         )
     return steps
-
-
-def _pytest(runs: Runs, bench: str | None) -> list[str]:
-    """Return the arguments with which pytest collects the cells of a run again."""
-    from breakeven.commands.bench_paths import paths_in
-
-    places = [[bench]] if bench is not None else []
-    places += [list(place.paths) for run in runs.runs if (place := paths_in(run.command)) is not None]
-    sweeps = [sweep for run in runs.runs if (sweep := _sweep(run.command)) is not None]
-    return [*(places[0] if places else ["bench"]), *sweeps[:1]]
-
-
-def _sweep(command: str) -> str | None:
-    """Return the option for the sweep in a shell line, if it has one.
-
-    >>> _sweep("pytest bench --breakeven-sweep full -q"), _sweep("pytest '--breakeven-sweep=a b'")
-    ('--breakeven-sweep=full', '--breakeven-sweep=a b')
-    >>> _sweep("pytest bench"), _sweep("pytest 'bench"), _sweep("")
-    (None, None, None)
-    """
-    try:
-        words = shlex.split(command)
-    except ValueError:  # an open quotation, as where it was cut off
-        return None
-    for word, value in pairwise([*words, ""]):
-        if word.startswith(f"{SWEEP}="):
-            return word
-        if word == SWEEP:
-            return f"{SWEEP}={value}"
-    return None
 
 
 def _cards(named: Sequence[str], bench: str | None) -> list[Card]:

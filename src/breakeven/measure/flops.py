@@ -40,7 +40,7 @@ from breakeven.measure.training import Training
 from breakeven.measure.workload import Workload, copy_of, error_line, parameters_of
 from breakeven.phases import WHOLE_STEPS, Phase
 
-Counted = TypeVar("Counted")
+Found = TypeVar("Found")
 
 META, HOST = torch.device("meta"), torch.device("cpu")
 """Tensors on the first have shapes but no data, so that a pass costs no arithmetic."""
@@ -170,9 +170,7 @@ def count_flops(workload: Workload, clock: Clock = time.thread_time) -> Flops | 
     return counted_on(partial(_count, workload, clock))
 
 
-def counted_on(
-    count: Callable[[torch.device], Counted], final: Collection[str] = (TOO_LONG,)
-) -> Counted | str:
+def counted_on(count: Callable[[torch.device], Found], final: Collection[str] = (TOO_LONG,)) -> Found | str:
     """Return what is counted on the meta device, else on the CPU, or one line that states why neither works.
 
     Args:

@@ -17,7 +17,7 @@ from breakeven.format import one_line
 from breakeven.runs.json_files import Amount, Place, load_json
 
 KIND = "card"
-"""The `kind` of a card's file, which tells it from other JSON files of breakeven."""
+"""The `kind` of a card's file, which distinguishes it from other JSON files of breakeven."""
 
 REMEDY = "make one with `breakeven card RUN... -o card.json`"
 
@@ -111,9 +111,9 @@ class Card:
             ("bytes_per_s", self.bytes_per_s, MAX_BYTES_PER_S),
             ("copied_bytes_per_s", self.copied_bytes_per_s, MAX_BYTES_PER_S),
         ]
-        for field, rate, most in rates:
-            if not 0 < rate < most:
-                return field, f"{rate:.2g} per second, where any hardware has less than {most:g}"
+        for field, rate, limit in rates:
+            if not 0 < rate < limit:
+                return field, f"{rate:.2g} per second, where any hardware has less than {limit:g}"
         return None
 
 
@@ -185,7 +185,7 @@ def write_card(card: Card, path: Path) -> None:
     """Write a card's file, as text for people and for `git diff`.
 
     Raises:
-        OSError: it cannot be written; what stood there is left.
+        OSError: it cannot be written; the old file is unchanged.
     """
     fields = {name: _rounded(value) for name, value in vars(card).items()}
     content = {"schema": SCHEMA, "kind": KIND, **fields}
@@ -223,7 +223,7 @@ def differing_hardware(card: Card, machine: Mapping[str, Any]) -> list[str]:
 
 
 def _rounded(value: Any) -> Any:
-    """Return a value with its numbers at four digits: more of them say nothing."""
+    """Return a value with its numbers at four digits; more would be noise."""
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, Mapping):

@@ -10,7 +10,7 @@ from breakeven.grouping import grouped
 from breakeven.predict.break_even import PredictedBreakEven
 from breakeven.predict.cards import Card
 from breakeven.predict.cells import PredictedCell
-from breakeven.predict.costs import Training
+from breakeven.predict.costs import TrainingCost
 from breakeven.predict.prediction import Predictions
 from breakeven.render.table import MAX_ROWS, Table
 from breakeven.report.money import SECONDS_PER_HOUR
@@ -98,7 +98,7 @@ def times_text(seconds: float, low_s: float, high_s: float) -> str:
     return text if text.startswith(f"{ends[0]} ") and ends[0] == ends[1] else f"{text} [{'–'.join(ends)}]"
 
 
-def _dollars(one: Training) -> str:
+def _dollars(one: TrainingCost) -> str:
     if one.usd is None or one.low_usd is None or one.high_usd is None:
         return ""
     text = fmt.dollars(one.usd)
@@ -136,7 +136,7 @@ def _speedup(one: PredictedCell) -> str:
     return fmt.ratio_with_interval(one.speedup, one.low, one.high)
 
 
-def _training_row(found: Predictions, one: Training) -> tuple[str, ...]:
+def _training_row(found: Predictions, one: TrainingCost) -> tuple[str, ...]:
     times_s = [SECONDS_PER_HOUR * hours for hours in (one.hours, one.low_hours, one.high_hours)]
     return (
         found.names[one.cell.model],
