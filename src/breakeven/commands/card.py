@@ -27,12 +27,12 @@ it: with another host, the same GPU needs another card.
 The runs are of one machine class. A card needs steps of several models, small
 and large: `pytest bench --breakeven-sweep=full` measures such. What each step
 does is in the run file; for runs of older versions it is counted from their
-benchmarks, without a device.
+benchmarks, without a device. Models that cannot be counted are printed.
 
 exit codes:
   0  written
-  2  bad usage, a run file that cannot be read or has too little to fit, or a fit
-     that no hardware has
+  2  bad usage, a run file that cannot be read or has too little to fit, or a
+     fit that no hardware has
   3  the machine classes of the runs differ
 """
 

@@ -30,7 +30,7 @@ SAME_HARDWARE = ("gpu", "gpu_count", "cpu", "cores")
 
 
 class Number(StrEnum):
-    """One of the four numbers of a card, by its name in `Card.log_sds`; of arithmetic each format has one."""
+    """A number of a card, by its name in `Card.log_sds`."""
 
     LAUNCHES = "launches"
     ARITHMETIC = "arithmetic"
