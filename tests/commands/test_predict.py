@@ -234,6 +234,13 @@ def test_wrong_name_costs_no_measurement(h100, tmp_path, monkeypatch, capsys):
     assert "did you mean 'h100-16core'?" in line
 
 
+def test_wrong_price_costs_no_measurement(h100, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(measured, "measured", lambda *_: pytest.fail("measured"))
+    line = refused(capsys, "bench_mine.py", "--on", h100, "--price", "h10=2/h")
+    assert "neither a device nor a machine that --on names; known: cpu, cuda, h100-16core" in line
+
+
 def test_unknown_machine(run, h100, capsys):
     line = refused(capsys, run, "--on", "laptop")
     assert "choose from h100-16core, or give a card file or a run file of the machine" in line

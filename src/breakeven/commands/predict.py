@@ -135,6 +135,7 @@ def run(arguments: argparse.Namespace) -> int:
     from breakeven.commands.counted import counted
     from breakeven.commands.measured import measured
     from breakeven.predict.cards import all_shipped
+    from breakeven.predict.costs import check_names
     from breakeven.predict.prediction import predict
     from breakeven.report.money import Price
     from breakeven.report.report import analyze
@@ -148,13 +149,15 @@ def run(arguments: argparse.Namespace) -> int:
             "nothing to predict: give a run file of this CPU, or a benchmark file, as in `breakeven predict "
             f"bench_mine.py --on {one_line(arguments.on[0], 100)}`"
         )
+    prices = tuple(starmap(Price, arguments.price))
     cards = _cards(arguments.on, arguments.bench)  # a wrong name must not cost a measurement
+    check_names(prices, cards)
     runs = reader.read(measured(arguments.runs, arguments.pytest))
     found = predict(
         analyze(runs),
         counted(runs, arguments.bench),
         cards,
-        prices=tuple(starmap(Price, arguments.price)),
+        prices=prices,
         steps=arguments.steps,
         baseline=arguments.baseline,
         pytest=pytest_arguments(runs.runs, arguments.bench),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from breakeven.case import Cell
+from breakeven.device_names import is_cpu
 from breakeven.errors import UsageError
 from breakeven.format import joined, one_line
 from breakeven.grouping import grouped
@@ -77,18 +78,23 @@ def prices_of(
     machines = [machine, *(Machine(one.hardware, place, {}, name=one.name) for place, one in away.items())]
     devices = {machine.class_id: [baseline.device], **{place: [one.device] for place, one in away.items()}}
     by_name = {card.name: f"{card.name}/{card.device}" for card in cards}
-    for price in given:
-        _check(price, [device for names in devices.values() for device in names], list(by_name))
+    check_names(given, cards)
     exact = [replace(price, name=by_name.get(price.name, price.name)) for price in given]
     found = find_prices(exact, machines, devices)
     named = {**{place: one.name for place, one in away.items()}, machine.class_id: baseline.device}
     return {named[place]: usd for (place, _), usd in found.items()}
 
 
-def _check(price: Price, devices: Sequence[str], names: Sequence[str]) -> None:
-    known = dict.fromkeys(("cpu", *devices, *names))
-    if "/" not in price.name and price.name not in known:
-        raise UsageError(
-            f"{price.option}: neither a device nor a machine that --on names; known: "
-            f"{one_line(joined(list(known), 12), 300)}"
-        )
+def check_names(given: Iterable[Price], cards: Sequence[Card]) -> None:
+    """Check the names of prices before anything is measured.
+
+    Raises:
+        UsageError: one is neither of a CPU nor of a predicted machine.
+    """
+    known = dict.fromkeys(("cpu", *(card.device for card in cards), *(card.name for card in cards)))
+    for price in given:
+        if "/" not in price.name and price.name not in known and not is_cpu(price.name):
+            raise UsageError(
+                f"{price.option}: neither a device nor a machine that --on names; known: "
+                f"{one_line(joined(list(known), 12), 300)}"
+            )
