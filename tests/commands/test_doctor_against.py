@@ -8,18 +8,17 @@ import jsonschema
 import pytest
 
 from breakeven import cli
-from breakeven.commands import cards
+from breakeven.commands import find_card
 from breakeven.doctor import against
 from breakeven.doctor.against_output import AgainstJson
 from breakeven.hardware import devices
 from breakeven.hardware import machine as machines
 from breakeven.hardware.devices import accelerator_kind
-from breakeven.predict import cards as card_files
-from breakeven.predict.cards import write_card
-from breakeven.predict.numbers import Number, slowed
+from breakeven.predict import cards
+from breakeven.predict.cards import Number, write_card
 from breakeven.render.json_output import json_schema
 from support.machine_cards import CARD, KINDS, machine, name_recipes
-from support.run_files import write
+from support.run_files import benchmark, run, write
 
 HERE = {**CARD.machine, "torch": "2.13.0"}
 
@@ -35,7 +34,7 @@ def doctor(monkeypatch, capsys, tmp_path):
     path = tmp_path / "shipped" / "h100-16core.json"
     path.parent.mkdir()
     write_card(CARD, path)
-    monkeypatch.setattr(card_files, "shipped_cards", lambda: {"h100-16core": path})
+    monkeypatch.setattr(cards, "shipped_cards", lambda: {"h100-16core": path})
 
     def run(*arguments, like=CARD, take=None):
         settings = {"take": take or machine(like), "count": KINDS.__getitem__}
@@ -54,7 +53,7 @@ def doctor(monkeypatch, capsys, tmp_path):
 )
 def test_json(doctor, factor, code, fit, place):
     reached, out, err = doctor(
-        "--against", "h100-16core", "--format", "json", like=slowed(CARD, Number.LAUNCHES, factor)
+        "--against", "h100-16core", "--format", "json", like=CARD.slowed(Number.LAUNCHES, factor)
     )
     content = json.loads(out)
     jsonschema.validate(content, json_schema(AgainstJson))
@@ -69,7 +68,7 @@ def test_json(doctor, factor, code, fit, place):
 
 
 def test_terminal(doctor):
-    code, out, err = doctor("--against", "h100-16core", like=slowed(CARD, Number.LAUNCHES, 2.5))
+    code, out, err = doctor("--against", "h100-16core", like=CARD.slowed(Number.LAUNCHES, 2.5))
     assert (code, err) == (3, "")
     assert "100 µs" in out
     assert (
@@ -122,7 +121,7 @@ def test_of_several_cards_that_which_agrees_in_more_facts(monkeypatch, tmp_path)
         facts = {**CARD.machine, "torch": torch, "gpu": "H200" if name == "other" else "H100"}
         paths[name] = tmp_path / name
         write_card(replace(CARD, name=name, machine=facts), paths[name])
-    monkeypatch.setattr(card_files, "shipped_cards", lambda: paths)
+    monkeypatch.setattr(cards, "shipped_cards", lambda: paths)
     assert cards.card_of_class(HERE).name == "new"
     assert cards.card_of_class({**HERE, "torch": "2.11.0"}).name == "old"
     assert cards.card_of_class({**HERE, "gpu": "A100"}) is None
@@ -141,8 +140,8 @@ def test_a_card_of_other_hardware(doctor, tmp_path):
 def test_a_run_file(doctor, monkeypatch, tmp_path):
     """A card is fitted to it."""
     fitted = []
-    monkeypatch.setattr(cards, "_fitted", lambda path, _: fitted.append(path) or CARD)
-    path = write(tmp_path / "their.json", {"benchmarks": []})
+    monkeypatch.setattr(find_card, "fitted", lambda runs, *_: fitted.append(runs.runs[0].path) or CARD)
+    path = write(tmp_path / "their.json", run([benchmark([1.0], device="cuda")]))
     assert doctor("--against", path)[0] == 0
     assert fitted == [path]
 

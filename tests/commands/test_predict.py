@@ -145,6 +145,16 @@ def test_run_twice(run, h100, planted, tmp_path, capsys):
     assert first.endswith("it is used once, since a copy is not a second run")
 
 
+def test_a_band_with_1x_is_answered_by_measure(run, h100, planted, capsys):
+    """For people; programs read the verdict of a report."""
+    planted(h100_16core=(6.4e-3, 0.0, 2.0))
+    assert main(["predict", run, "--on", h100, "--format", "markdown"]) == 0
+    text = capsys.readouterr().out
+    assert "1.00x [0.500–2.00] | measure |" in text
+    assert "| cells to measure |" in text
+    assert printed(capsys, run, "--on", h100)["cells"][2]["verdict"] == "undecided"
+
+
 def test_several_machines(run, h100, planted, capsys):
     """By name and by file, repeated or separated by commas."""
     planted(h100_16core=(2e-3, 0.0, 2.0), l4=(2e-3, 0.0, 2.0))
@@ -224,6 +234,13 @@ def test_wrong_name_costs_no_measurement(h100, tmp_path, monkeypatch, capsys):
     assert "did you mean 'h100-16core'?" in line
 
 
+def test_wrong_price_costs_no_measurement(h100, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(measured, "measured", lambda *_: pytest.fail("measured"))
+    line = refused(capsys, "bench_mine.py", "--on", h100, "--price", "h10=2/h")
+    assert "neither a device nor a machine that --on names; known: cpu, cuda, h100-16core" in line
+
+
 def test_unknown_machine(run, h100, capsys):
     line = refused(capsys, run, "--on", "laptop")
     assert "choose from h100-16core, or give a card file or a run file of the machine" in line
@@ -232,6 +249,10 @@ def test_unknown_machine(run, h100, capsys):
 def test_machine_twice(run, h100, capsys):
     line = refused(capsys, run, "--on", f"{h100},h100-16core.json")
     assert "two machines are named 'h100-16core'; give each once" in line
+
+
+def test_no_machine(run, h100, capsys):
+    assert "--on ',' names no machine" in refused(capsys, run, "--on", ",")
 
 
 def test_nothing_to_predict(h100, capsys):

@@ -9,8 +9,8 @@ from breakeven.doctor import against
 from breakeven.doctor.against import MAX_S, Place, compare_with
 from breakeven.doctor.probes import PROBES
 from breakeven.hardware.devices import accelerator_kind
+from breakeven.predict.cards import Number
 from breakeven.predict.formula import predict_step
-from breakeven.predict.numbers import Number, slowed
 from support.machine_cards import CARD, KINDS, machine, name_recipes
 
 
@@ -48,7 +48,7 @@ def test_a_normal_machine():
 )
 def test_a_planted_slow_number(number, format_, name):
     """It alone is slower, by the planted factor, with a remedy."""
-    found = compared(machine(slowed(CARD, number, 2.5, format_)))
+    found = compared(machine(CARD.slowed(number, 2.5, format_)))
     assert {key for key, place in places(found).items() if place is not Place.INSIDE} == {name}
     (one,) = found.at(Place.SLOWER)
     assert one.slowdown == pytest.approx(2.5, rel=0.01)
@@ -58,7 +58,7 @@ def test_a_planted_slow_number(number, format_, name):
 
 
 def test_a_faster_machine_is_fit():
-    found = compared(machine(slowed(CARD, Number.COPY, 0.3)))
+    found = compared(machine(CARD.slowed(Number.COPY, 0.3)))
     (one,) = found.at(Place.FASTER)
     assert (one.text, one.remedy) == ("3.3x faster", against.FASTER)
     assert found.fit

@@ -11,7 +11,7 @@ from breakeven.doctor.probe_process import time_probes, time_step
 from breakeven.doctor.probes import PROBES, SizedProbe, count_work, probes_for, sized
 from breakeven.hardware.devices import Cpu
 from breakeven.measure.simulated import Costs, SimulatedClock, SimulatedDevice, simulated_workload
-from breakeven.predict.numbers import Number, slowed, value, value_text
+from breakeven.predict.cards import Number
 from breakeven.predict.work import Work
 from support.machine_cards import CARD, SimulatedMachine
 
@@ -84,7 +84,7 @@ def test_planted_numbers(name, sizes, factor):
     workload = one.recipe(chosen.size)
     normal_s, found_s = (
         time_step(workload, machine, machine.clock)
-        for machine in map(SimulatedMachine, (card, slowed(card, one.number, factor, one.format)))
+        for machine in map(SimulatedMachine, (card, card.slowed(one.number, factor, one.format)))
     )
     assert chosen.slowdown(normal_s) == pytest.approx(1.0, rel=0.3)  # the formula has constants of its own
     assert chosen.slowdown(found_s) / chosen.slowdown(normal_s) == pytest.approx(factor, rel=0.05)
@@ -115,15 +115,6 @@ def test_every_probe_trains(one):
     assert seconds > 0
     for parameter in workload.model.parameters():
         assert torch.isfinite(parameter).all()
-
-
-def test_values_as_text():
-    assert value_text(Number.LAUNCHES, value(CARD, Number.LAUNCHES)) == "40.0 µs"
-    half = slowed(CARD, Number.ARITHMETIC, 2.0, "float32")
-    assert value_text(Number.ARITHMETIC, value(half, Number.ARITHMETIC, "float32")) == "20.0 TFLOP/s"
-    assert value(half, Number.ARITHMETIC, "bfloat16") == 4e14
-    assert value_text(Number.MEMORY, value(CARD, Number.MEMORY)) == "2.00 TB/s"
-    assert value_text(Number.COPY, value(CARD, Number.COPY)) == "10.0 GB/s"
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ def test_ends_are_rounded_outward(planted, tmp_path):
         ((0.6, 0.0, 1.1), "beyond_range", None, None, "beyond 4,096"),
         ((1.5e-4, 0.0, 2.0), "undecided", None, 3.0, "3 at the latest"),
         ((0.3, 0.0, 2.0), "undecided", 1500.0, None, "above 1,500, if at all"),
-        ((0.0, 1e-4, 2.0), "undecided", None, None, "undecided (1–4,096)"),
+        ((0.0, 1e-4, 2.0), "undecided", None, None, "measure (1–4,096)"),
     ],
 )
 def test_status(planted, tmp_path, planted_line, status, low, high, brief):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from breakeven.errors import NewerSchemaError, RunFileError
-from breakeven.predict.cards import Card, read_card, shipped_cards, write_card
+from breakeven.predict.cards import Card, Number, read_card, shipped_cards, write_card
 
 CARD = Card(
     name="box",
@@ -52,9 +52,28 @@ def test_numbers_have_four_digits(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("number", "format_", "value"),
+    [
+        (Number.LAUNCHES, "", 42e-6),
+        (Number.ARITHMETIC, "float32", 4e13),
+        (Number.MEMORY, "", 2e12),
+        (Number.COPY, "", 1.25e10),
+    ],
+)
+def test_a_slower_number(number, format_, value):
+    """Launches take longer, and the rates are smaller; the other numbers are the same."""
+    slower = CARD.slowed(number, 2.0, format_)
+    assert CARD.value(number, format_) == value
+    assert slower.value(number, format_) == (2 * value if number is Number.LAUNCHES else value / 2)
+    assert slower.slowed(number, 0.5, format_) == CARD
+    assert slower.value(Number.ARITHMETIC, "bfloat16") == 4e14
+
+
+@pytest.mark.parametrize(
     ("changes", "line"),
     [
         ({"schema": 2}, r"schema: 2 is newer than this breakeven reads \(1\); upgrade breakeven"),
+        ({"schema": 0}, "schema: 0: expected `int` >= 1; make one with"),
         ({"schema": ...}, "schema: None: expected `int`, got `null`; make one with `breakeven card"),
         ({"kind": ...}, 'is not a card \\(no "kind": "card"\\); make one with `breakeven card'),
         ({"launch_s": ...}, "launch_s: is missing; make one"),

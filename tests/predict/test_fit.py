@@ -1,13 +1,14 @@
 """A card is fitted to steps whose true rates are known here."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from breakeven.case import Axes, Cell
-from breakeven.errors import UsageError
+from breakeven.errors import DifferentMachinesError, UsageError
 from breakeven.predict.fit import MIN_BAND_LOG, RUN_LOG_SD, Fit, Sample, fit_card, left_out, samples_of
 from breakeven.predict.formula import UNSEEN_FLOPS_PER_S, UNSEEN_LOG_SD, predict_step
 from breakeven.predict.work import Work
@@ -199,7 +200,7 @@ def test_only_counted_training_steps_of_the_device_are_used(tmp_path):
         (
             benchmarks()[:7],
             None,
-            "7 timed and counted training steps of 3 models on cuda: a card needs at least 8",
+            "7 of 7 timed training steps on cuda were counted, of 3 models: a card needs at least 8 of 2",
         ),
         (
             [*benchmarks(), *benchmarks(device="cuda:1")],
@@ -213,6 +214,29 @@ def test_unusable_runs(fitted, steps, device, line):
     with pytest.raises(UsageError, match=line.replace("(", "\\(")) as caught:
         fitted(steps, device=device)
     assert "\n" not in str(caught.value)
+
+
+def test_uncounted_steps(fitted):
+    """Their remedy is to count them."""
+    with pytest.raises(UsageError, match=r"7 of 18 timed .* count more of them \(--bench DIR\), or measure"):
+        fitted(
+            benchmarks(),
+            counted=lambda cell: cell.workload == "cnn" or cell.label() == "mlp batch=1 width=64",
+        )
+
+
+def test_runs_of_two_machine_classes(tmp_path):
+    paths = [
+        write(
+            tmp_path / f"{gpu}.json",
+            run(benchmarks(), machine={"breakeven": {"class": {"gpu": gpu}, "class_id": gpu}}),
+        )
+        for gpu in ("H100", "H200")
+    ]
+    read = [read_run(path) for path in paths]
+    line = "different machine classes: gpu (H100 and H200); a card predicts one machine"
+    with pytest.raises(DifferentMachinesError, match=re.escape(line)):
+        fit_card(read, {}, "box")
 
 
 def test_slopes_are_those_of_the_fit():

@@ -196,7 +196,7 @@ def test_disturbed_run(planted, tmp_path):
     for one in content["benchmarks"]:
         one["extra_info"]["flags"] = ["contended"]
     found = prediction(tmp_path, content)
-    assert found.verdict.startswith("Predicted, but not to be relied on: This run cannot be trusted")
+    assert found.verdict.startswith("Predicted, but not to be relied on: this run cannot be trusted")
     assert found.rents == ()  # the CPU is to be measured again before anything is rented
 
 

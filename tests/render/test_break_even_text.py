@@ -59,7 +59,7 @@ def test_whole_predicted_chart():
         "     width=66  <·····································]═════  20 [<1–41]                2.00x at 64",
         "     width=67  ────────────···········[···················>  20 [9–>64]                2.00x at 64",
         "               1                     8                   64",
-        "─ CPU predicted faster  ═ GPU predicted faster  · undecided or the same  / not predicted",
+        "─ CPU predicted faster  ═ GPU predicted faster  · undecided: measure  / not predicted",
         "[·] break-even within, 90% band",
     ]
 

@@ -2,7 +2,7 @@
 
 from unittest.mock import Mock
 
-from breakeven.commands import cards
+from breakeven.commands import find_card
 from breakeven.doctor import against, facts, selftests
 from breakeven.doctor.against import Against, Compared
 from breakeven.doctor.facts import DeviceFacts, MachineFacts
@@ -104,5 +104,5 @@ def as_compared(monkeypatch, found):
     """Let `doctor --against` find this, on a machine of the card's hardware."""
     monkeypatch.setattr(devices, "accelerator_kind", lambda: "cuda")
     monkeypatch.setattr(machines, "class_facts", lambda: CARD.machine)
-    monkeypatch.setattr(cards, "find_card", Mock(return_value=CARD))
+    monkeypatch.setattr(find_card, "find_card", Mock(return_value=CARD))
     monkeypatch.setattr(against, "compare_with", Mock(return_value=found))

@@ -8,7 +8,7 @@ from breakeven.predict import cells
 from breakeven.predict.cards import Card
 from breakeven.predict.formula import Step
 from breakeven.predict.prediction import predict
-from breakeven.predict.work import Counts
+from breakeven.predict.work import CellCounts
 from breakeven.report.report import analyze
 from breakeven.runs import reader
 from breakeven.runs.schema import CaseFacts
@@ -81,7 +81,7 @@ def prediction(tmp_path, content, *cards, unknown=(), **options):
     """The prediction of a run; the cells of the batch sizes in `unknown` were not counted."""
     runs = read(tmp_path, content)
     keys = [case.key.cell for run in runs.runs for case in run.cases.values()]
-    counts = Counts(
+    counts = CellCounts(
         {cell: FACTS for cell in keys if cell.batch_size not in unknown},
         {cell: "custom op `mine` cannot be traced" for cell in keys if cell.batch_size in unknown},
     )

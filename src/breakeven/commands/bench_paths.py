@@ -1,15 +1,20 @@
-"""Where the benchmarks of a run are: read from the shell line that made it."""
+"""Where the benchmarks of a run are, and their sweep: read from the shell line that made it."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from breakeven.errors import UsageError
 from breakeven.format import one_line
+from breakeven.runs.schema import Run
+
+SWEEP = "--breakeven-sweep"
+"""The option of a measurement that decides which cells there are."""
 
 REMEDY = "give the folder of its benchmarks by --bench DIR"
 
@@ -67,6 +72,37 @@ def paths_in(command: str) -> BenchPaths | None:
         paths = [path for word in _positional(arguments) if (path := _existing(directory, word)) is not None]
         if paths:
             return BenchPaths(tuple(dict.fromkeys(paths)), str(directory))
+    return None
+
+
+def pytest_arguments(runs: Iterable[Run], bench: str | None = None) -> list[str]:
+    """Return the arguments with which pytest collects the cells of some runs again.
+
+    They are `bench`, else the paths of the first command that has some, with the first sweep of a command.
+    """
+    commands = [run.command for run in runs]
+    found = [list(place.paths) for command in commands if (place := paths_in(command)) is not None]
+    paths = [bench] if bench is not None else found[0] if found else ["bench"]
+    return [*paths, *[sweep for command in commands if (sweep := _sweep(command)) is not None][:1]]
+
+
+def _sweep(command: str) -> str | None:
+    """Return the option for the sweep in a shell line, if it has one.
+
+    >>> _sweep("pytest bench --breakeven-sweep full -q"), _sweep("pytest '--breakeven-sweep=a b'")
+    ('--breakeven-sweep=full', '--breakeven-sweep=a b')
+    >>> _sweep("pytest bench"), _sweep("pytest 'bench"), _sweep("")
+    (None, None, None)
+    """
+    try:
+        words = list(_words(command))
+    except ValueError:  # an open quotation, as where it was cut off
+        return None
+    for word, value in pairwise([*words, ""]):
+        if word.startswith(f"{SWEEP}="):
+            return word
+        if word == SWEEP:
+            return f"{SWEEP}={value}"
     return None
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from breakeven.commands.arguments import file_path
-from breakeven.commands.base import OK, print_line, show, status
+from breakeven.commands.base import OK, print_line, show
 from breakeven.errors import UsageError
 
 EPILOG = """\
@@ -27,12 +27,13 @@ it: with another host, the same GPU needs another card.
 The runs are of one machine class. A card needs steps of several models, small
 and large: `pytest bench --breakeven-sweep=full` measures such. What each step
 does is in the run file; for runs of older versions it is counted from their
-benchmarks, without a device.
+benchmarks, without a device. Models that cannot be counted are printed.
 
 exit codes:
   0  written
-  2  bad usage, a run file that cannot be read, or a fit that no hardware has
-  3  nothing to fit, or the machine classes of the runs differ
+  2  bad usage, a run file that cannot be read or has too little to fit, or a
+     fit that no hardware has
+  3  the machine classes of the runs differ
 """
 
 
@@ -58,18 +59,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
-    from breakeven.commands.counted import counted
+    from breakeven.commands.find_card import fitted
     from breakeven.predict.cards import write_card
-    from breakeven.predict.fit import fit_card
     from breakeven.render.predict_tables import cards_table
     from breakeven.render.terminal import table_section
     from breakeven.runs import reader
 
     output = Path(arguments.output)
     runs = reader.read(arguments.runs)
-    counts = counted(runs, arguments.bench)
-    with status("fitting the card"):
-        card = fit_card(runs.runs, counts.of, arguments.name or output.stem, arguments.device)
+    card = fitted(runs, arguments.bench, arguments.name or output.stem, arguments.device)
     try:
         write_card(card, output)
     except OSError as error:

@@ -20,7 +20,7 @@ from breakeven.experiment.shell import Executor, Job, run_in_shell, stopping_on_
 from breakeven.format import one_line, plural
 from breakeven.grouping import grouped
 from breakeven.phases import HEADLINE
-from breakeven.predict.work import Counts
+from breakeven.predict.work import CellCounts
 from breakeven.runs.json_files import mapping, parsed
 from breakeven.runs.reader import Runs
 from breakeven.runs.schema import CaseFacts, Run
@@ -28,11 +28,11 @@ from breakeven.temporary import ScratchDirectory
 
 POLL_S = 0.3
 
-Answer = CaseFacts | str
+FactsOrWhy = CaseFacts | str
 """The facts of a step, or one line that states why they are unknown."""
 
 
-def counted(runs: Runs, bench: str | None = None, execute: Executor | None = None) -> Counts:
+def counted(runs: Runs, bench: str | None = None, execute: Executor | None = None) -> CellCounts:
     """Return the counts of the cells whose training step was timed.
 
     Cells without counts in their run files are counted from the benchmarks, in a pytest process.
@@ -48,7 +48,7 @@ def counted(runs: Runs, bench: str | None = None, execute: Executor | None = Non
     """
     given = None if bench is None else given_paths(bench)
     steps = [step for run in runs.runs for step in _steps(run)]
-    answers: dict[Cell, Answer] = {}
+    answers: dict[Cell, FactsOrWhy] = {}
     for cell, facts, _ in steps:
         known = facts.operators_unknown if facts.operators is None else facts
         if known is not None and not isinstance(answers.get(cell), CaseFacts):
@@ -61,7 +61,7 @@ def counted(runs: Runs, bench: str | None = None, execute: Executor | None = Non
             answers |= dict.fromkeys(left, place)
         elif left:
             answers |= _counted_in(place, left, execute or partial(run_in_shell, notify=notify))
-    return Counts(
+    return CellCounts(
         {cell: answer for cell, answer in answers.items() if isinstance(answer, CaseFacts)},
         {cell: answer for cell, answer in answers.items() if isinstance(answer, str)},
     )
@@ -83,7 +83,7 @@ def _place(run: Run) -> BenchPaths | str:
     return f"{one_line(run.path, 200)} has no counts, and its benchmarks are not here ({made}); {REMEDY}"
 
 
-def _counted_in(place: BenchPaths, cells: list[Cell], execute: Executor) -> dict[Cell, Answer]:
+def _counted_in(place: BenchPaths, cells: list[Cell], execute: Executor) -> dict[Cell, FactsOrWhy]:
     models = plural(len({cell.model for cell in cells}), "model")
     notify(f"counting what a step does in {plural(len(cells), 'cell')} of {models}, from {place.label()}")
     plain = {cell: _without_weak(cell) for cell in cells}
@@ -121,9 +121,9 @@ def _command(place: BenchPaths) -> str:
     return line if place.directory == "." else f"cd {shlex.quote(place.directory)} && {line}"
 
 
-def _read(request: CountRequest, cells: Sequence[Cell]) -> dict[Cell, Answer]:
+def _read(request: CountRequest, cells: Sequence[Cell]) -> dict[Cell, FactsOrWhy]:
     """Return the answer of each cell that has one; a line that a crash cut off is none."""
-    answers: dict[Cell, Answer] = {}
+    answers: dict[Cell, FactsOrWhy] = {}
     for line in request.answers.read_bytes().splitlines():
         with suppress(ValueError):
             found = mapping(parsed(line))

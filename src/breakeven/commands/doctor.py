@@ -87,10 +87,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _against(arguments: argparse.Namespace) -> int:
-    from breakeven.commands.cards import card_of_class, differing_hardware, find_card
+    from breakeven.commands.find_card import find_card
     from breakeven.doctor import against, against_output
     from breakeven.hardware.devices import accelerator_kind
     from breakeven.hardware.machine import class_facts
+    from breakeven.predict.cards import card_of_class, differing_hardware
 
     if accelerator_kind() is None:
         notify("nothing to compare: torch sees no accelerator here; run this on a machine that has one")

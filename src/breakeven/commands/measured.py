@@ -21,10 +21,10 @@ DEFAULTS = ("--breakeven-devices=cpu", "--breakeven-phases=train")
 BROKEN, NO_TESTS = 1, 5
 """pytest's exit codes where some tests failed, and others may have been timed, and where it found none."""
 
-Run = Callable[[Sequence[str]], int]
+RunPytest = Callable[[Sequence[str]], int]
 
 
-def measured(paths: Sequence[str], options: Sequence[str] = (), run: Run | None = None) -> list[str]:
+def measured(paths: Sequence[str], options: Sequence[str] = (), run: RunPytest | None = None) -> list[str]:
     """Return the paths of run files, each once, after measuring what is a folder or a ``.py`` file.
 
     The run file of ``bench/bench_mine.py`` is ``bench_mine.cpu.json`` in the working directory. One that it
@@ -73,7 +73,7 @@ def run_file_of(path: str) -> Path:
     return Path(f"{Path(path).resolve().stem}.cpu.json")
 
 
-def _measured(path: str, options: Sequence[str], run: Run) -> str:
+def _measured(path: str, options: Sequence[str], run: RunPytest) -> str:
     out = run_file_of(path)
     bench = f"./{path}" if path.startswith("-") else path
     command = [sys.executable, "-m", "pytest", bench, f"--benchmark-json={out}", *DEFAULTS, *options]

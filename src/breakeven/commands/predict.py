@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from itertools import pairwise, starmap
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from breakeven.commands.arguments import directory_path, file_path, price, whole_number
 from breakeven.commands.base import NOT_JUDGED, OK, add_format, print_line, show, version
-from breakeven.commands.cards import all_shipped, find_card
 from breakeven.commands.compare import append_to_summary
+from breakeven.commands.find_card import find_card
 from breakeven.errors import UsageError
 from breakeven.format import one_line
 
 if TYPE_CHECKING:
     from breakeven.predict.cards import Card
     from breakeven.predict.prediction import Predictions
-    from breakeven.runs.reader import Runs
-
-SWEEP = "--breakeven-sweep"
-"""The option of a measurement that decides which cells there are."""
 
 MAX_STEPS = 10**12
 """More steps are a mistake: at a microsecond each they take 11 days."""
@@ -136,8 +131,11 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: a machine is unknown or named twice; and as the functions it calls.
     """
+    from breakeven.commands.bench_paths import pytest_arguments
     from breakeven.commands.counted import counted
     from breakeven.commands.measured import measured
+    from breakeven.predict.cards import all_shipped
+    from breakeven.predict.costs import check_names
     from breakeven.predict.prediction import predict
     from breakeven.report.money import Price
     from breakeven.report.report import analyze
@@ -151,16 +149,18 @@ def run(arguments: argparse.Namespace) -> int:
             "nothing to predict: give a run file of this CPU, or a benchmark file, as in `breakeven predict "
             f"bench_mine.py --on {one_line(arguments.on[0], 100)}`"
         )
+    prices = tuple(starmap(Price, arguments.price))
     cards = _cards(arguments.on, arguments.bench)  # a wrong name must not cost a measurement
+    check_names(prices, cards)
     runs = reader.read(measured(arguments.runs, arguments.pytest))
     found = predict(
         analyze(runs),
         counted(runs, arguments.bench),
         cards,
-        prices=tuple(starmap(Price, arguments.price)),
+        prices=prices,
         steps=arguments.steps,
         baseline=arguments.baseline,
-        pytest=_pytest(runs, arguments.bench),
+        pytest=pytest_arguments(runs.runs, arguments.bench),
         warnings=runs.warnings,
     )
     FORMATS[arguments.format](found)
@@ -190,36 +190,6 @@ def training_steps(text: str) -> int:
     return steps
 
 
-def _pytest(runs: Runs, bench: str | None) -> list[str]:
-    """Return the arguments with which pytest collects the cells of a run again."""
-    from breakeven.commands.bench_paths import paths_in
-
-    places = [[bench]] if bench is not None else []
-    places += [list(place.paths) for run in runs.runs if (place := paths_in(run.command)) is not None]
-    sweeps = [sweep for run in runs.runs if (sweep := _sweep(run.command)) is not None]
-    return [*(places[0] if places else ["bench"]), *sweeps[:1]]
-
-
-def _sweep(command: str) -> str | None:
-    """Return the option for the sweep in a shell line, if it has one.
-
-    >>> _sweep("pytest bench --breakeven-sweep full -q"), _sweep("pytest '--breakeven-sweep=a b'")
-    ('--breakeven-sweep=full', '--breakeven-sweep=a b')
-    >>> _sweep("pytest bench"), _sweep("pytest 'bench"), _sweep("")
-    (None, None, None)
-    """
-    try:
-        words = shlex.split(command)
-    except ValueError:  # an open quotation, as where it was cut off
-        return None
-    for word, value in pairwise([*words, ""]):
-        if word.startswith(f"{SWEEP}="):
-            return word
-        if word == SWEEP:
-            return f"{SWEEP}={value}"
-    return None
-
-
 def _cards(named: Sequence[str], bench: str | None) -> list[Card]:
     """Return the card of each machine that ``--on`` names."""
     names = [
@@ -227,6 +197,10 @@ def _cards(named: Sequence[str], bench: str | None) -> list[Card]:
         for text in named
         for name in ([text] if os.path.exists(text) else filter(None, text.split(",")))  # noqa: PTH110 - any text
     ]
+    if not names:
+        raise UsageError(
+            f"--on {one_line(','.join(named), 80)!r} names no machine; `breakeven predict` lists some"
+        )
     cards = [find_card(name.strip(), bench) for name in names]
     labels = [card.name for card in cards]
     if twice := [label for label in labels if labels.count(label) > 1]:

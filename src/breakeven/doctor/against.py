@@ -19,8 +19,7 @@ from breakeven import format as fmt
 from breakeven.doctor.probes import Probe, SizedProbe, count_work, probes_for, sized
 from breakeven.measure.timing import Clock
 from breakeven.measure.workload import Workload
-from breakeven.predict.cards import Card
-from breakeven.predict.numbers import Number, slowed, value
+from breakeven.predict.cards import Card, Number
 from breakeven.predict.work import Work
 
 MAX_PROCESSES = 3
@@ -104,7 +103,7 @@ class Compared:
     def value(self, slowdown: float = 1.0) -> float:
         """Return the card's number, in its unit, this many times slower."""
         probe = self.probe
-        return value(slowed(self.card, probe.number, slowdown, probe.format), probe.number, probe.format)
+        return self.card.slowed(probe.number, slowdown, probe.format).value(probe.number, probe.format)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,11 @@ from breakeven import format as fmt
 from breakeven.case import SCHEMA
 from breakeven.doctor.against import Against, Compared, Place
 from breakeven.grouping import grouped
-from breakeven.predict.numbers import UNITS, Number, value_text
+from breakeven.predict.cards import Number
 from breakeven.render.escaping import terminal_text
 from breakeven.render.json_output import Amount, Count, JsonOutput, Name, Ratio, Version, json_text
+
+UNITS = {Number.LAUNCHES: "s", Number.ARITHMETIC: "FLOP/s", Number.MEMORY: "B/s", Number.COPY: "B/s"}
 
 STYLES = {Place.SLOWER: "bold red", Place.FASTER: "yellow", Place.INSIDE: "green", Place.UNKNOWN: "dim"}
 LABELS = {
@@ -128,7 +130,8 @@ def _row(one: Compared) -> tuple[str, ...]:
 
 
 def _text(one: Compared, slowdown: float) -> str:
-    return value_text(one.probe.number, one.value(slowdown))
+    amount, unit = one.value(slowdown), UNITS[one.probe.number]
+    return fmt.seconds(amount) if unit == "s" else fmt.scaled(amount, unit)
 
 
 def _label(one: Compared) -> Text:

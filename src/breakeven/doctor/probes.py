@@ -16,9 +16,8 @@ from torch import nn
 from breakeven.measure.counts import count_step, counted_facts
 from breakeven.measure.workload import Workload, batch_facts, mlp
 from breakeven.phases import Phase
-from breakeven.predict.cards import Card
+from breakeven.predict.cards import Card, Number
 from breakeven.predict.formula import Step, predict_step
-from breakeven.predict.numbers import Number, slowed
 from breakeven.predict.work import Work
 from breakeven.runs.schema import CaseFacts
 
@@ -76,7 +75,7 @@ def sized(probe: Probe, card: Card, count: Callable[[Workload], Work | str]) -> 
     """
     slow_host = card
     if probe.number is not Number.LAUNCHES:
-        slow_host = slowed(card, Number.LAUNCHES, MAX_LAUNCH_SLOWDOWN)
+        slow_host = card.slowed(Number.LAUNCHES, MAX_LAUNCH_SLOWDOWN)
     for size in probe.sizes:
         work = count(probe.recipe(size))
         if isinstance(work, str):
@@ -91,7 +90,7 @@ def _predicted(probe: Probe, card: Card, work: Work) -> tuple[Step, float]:
     """Return the predicted step, and the seconds of it that the probe's number decides."""
     batch_size = card.batch_sizes[0]  # a probe's step has none
     step = predict_step(card, work, batch_size)
-    slower = predict_step(slowed(card, probe.number, 2.0, probe.format), work, batch_size)
+    slower = predict_step(card.slowed(probe.number, 2.0, probe.format), work, batch_size)
     return step, slower.seconds - step.seconds
 
 

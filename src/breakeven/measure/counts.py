@@ -8,10 +8,10 @@ that needs other data is traced while it computes on the CPU.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -20,14 +20,13 @@ from breakeven.case import Cell, Model
 from breakeven.errors import MeasurementError
 from breakeven.hardware.device import Device
 from breakeven.hardware.float32 import tf32_set
-from breakeven.measure.flops import HOST, META
+from breakeven.measure.flops import HOST, META, first_count
 from breakeven.measure.fused_operators import as_on_a_gpu, replaced
 from breakeven.measure.operators import Counts, OperatorCounter
-from breakeven.measure.settings import settings_kept
 from breakeven.measure.tensors import shapes_of
 from breakeven.measure.timing import Clock
 from breakeven.measure.trainer import Trainer
-from breakeven.measure.workload import Workload, error_line
+from breakeven.measure.workload import Workload
 from breakeven.phases import Phase
 
 MAX_COUNT_S = 10.0
@@ -166,22 +165,11 @@ def count_step(workload: Workload, clock: Clock = time.thread_time) -> StepCount
     """
     if workload.compile or any(map(_is_compiled, workload.model.modules())):
         return COMPILED
-    try:
-        with warnings.catch_warnings(), settings_kept():
-            warnings.simplefilter("ignore")  # shown by the timed rounds; here they could be errors
-            torch.autograd.set_detect_anomaly(False)  # it reads values, which meta tensors do not have
-            for where, keeps_integers in ((META, False), (META, True)):
-                try:
-                    return _count(workload, clock, where, keeps_integers)
-                except Exception as error:  # a model may raise anything without data
-                    if str(error) in (TOO_LONG, CLOSURE):
-                        raise
-            return _count(workload, clock, HOST)
-    except Exception as error:
-        return str(error) if isinstance(error, MeasurementError) else error_line(error)
+    ways = ((META, False), (META, True), (HOST, False))
+    return first_count(*(partial(_count, workload, clock, *way) for way in ways), final=(TOO_LONG, CLOSURE))
 
 
-def _count(workload: Workload, clock: Clock, where: torch.device, keeps_integers: bool = False) -> StepCounts:
+def _count(workload: Workload, clock: Clock, where: torch.device, keeps_integers: bool) -> StepCounts:
     until_s = clock() + MAX_COUNT_S
 
     def check() -> None:

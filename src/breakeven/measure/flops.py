@@ -9,11 +9,11 @@ import math
 import time
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -39,6 +39,8 @@ from breakeven.measure.trainer import Trainer
 from breakeven.measure.training import Training
 from breakeven.measure.workload import Workload, copy_of, error_line, parameters_of
 from breakeven.phases import WHOLE_STEPS, Phase
+
+Found = TypeVar("Found")
 
 META, HOST = torch.device("meta"), torch.device("cpu")
 """Tensors on the first have shapes but no data, so that a pass costs no arithmetic."""
@@ -165,19 +167,28 @@ def count_flops(workload: Workload, clock: Clock = time.thread_time) -> Flops | 
     attention mask, or its loss has tensors on the host) is counted while it computes on the CPU, within
     `MAX_COUNT_S`.
     """
-    try:
-        with warnings.catch_warnings(), settings_kept():
-            warnings.simplefilter("ignore")  # shown by the timed rounds; here they could be errors
-            torch.autograd.set_detect_anomaly(False)  # it reads values, which meta tensors do not have
+    return first_count(*(partial(_count, workload, clock, device) for device in (META, HOST)))
+
+
+def first_count(*attempts: Callable[[], Found], final: Collection[str] = (TOO_LONG,)) -> Found | str:
+    """Return the first count that succeeds, or one line that states why the last one did not.
+
+    Args:
+        attempts: count on the meta device first, then with data: a model may raise anything without it.
+        final: the errors after which no other one is made.
+    """
+    reason = ""
+    with warnings.catch_warnings(), settings_kept():
+        warnings.simplefilter("ignore")  # shown by the timed rounds; here they could be errors
+        torch.autograd.set_detect_anomaly(False)  # it reads values, which meta tensors do not have
+        for count in attempts:
             try:
-                return _count(workload, clock, META)
-            except Exception as error:  # a model may raise anything without data
-                if str(error) == TOO_LONG:
-                    raise
-            _without_fused_operations()
-            return _count(workload, clock, HOST)
-    except Exception as error:
-        return str(error) if isinstance(error, MeasurementError) else error_line(error)
+                return count()
+            except Exception as error:
+                reason = str(error) if isinstance(error, MeasurementError) else error_line(error)
+                if reason in final:
+                    break
+    return reason
 
 
 def moved_bytes(phase: Phase, trainer: Trainer) -> int | None:
@@ -234,6 +245,8 @@ class _TimeLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _count(workload: Workload, clock: Clock, device: torch.device) -> Flops:
+    if device == HOST:
+        _without_fused_operations()
     model, loss_of = copy_of(workload)
     model.train()
     for module in (model, loss_of):

@@ -30,7 +30,7 @@ LISTS = {1: 110, 2: 64, 3: 48, 4: 36}
 """The most tensors that one launch of an operator on lists takes, by the number of lists (torch's
 MultiTensorApply.cuh); 30 of more lists."""
 MAX_OF_LISTS, CHUNK, MAX_CHUNKS = 30, 65536, 320
-"""A launch takes at most so many pieces, each of so many elements."""
+"""A launch takes at most `MAX_CHUNKS` pieces of at most `CHUNK` elements."""
 
 _FREE = {
     "detach", "alias", "_unsafe_view", "_reshape_alias", "lift_fresh", "empty", "empty_like", "empty_strided",

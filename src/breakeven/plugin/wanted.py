@@ -11,7 +11,7 @@ from breakeven.format import joined, one_line
 from breakeven.grouping import grouped
 from breakeven.plugin.sweeps import Sweep, axis_value
 
-Row = tuple[Any, ...]
+Values = tuple[Any, ...]
 
 
 class Wanted:
@@ -24,7 +24,7 @@ class Wanted:
         self._axes: dict[str, tuple[str, ...]] = {}
         self._broken: dict[str, str] = {}
 
-    def arguments(self, workload: str, sweeps: Mapping[str | None, Sweep]) -> tuple[list[str], list[Row]]:
+    def arguments(self, workload: str, sweeps: Mapping[str | None, Sweep]) -> tuple[list[str], list[Values]]:
         """Return the names that a function's sweeps have, and their values in the wanted cells, each once.
 
         Values that are not plain are found by their labels in any of the sweeps.
@@ -33,7 +33,7 @@ class Wanted:
         for sweep in sweeps.values():
             for name, values in sweep.items():
                 known.setdefault(name, {}).update((_label(name, value), value) for value in values)
-        rows: dict[tuple[str, ...], Row] = {}
+        rows: dict[tuple[str, ...], Values] = {}
         for cell in self._of.get(workload, ()):
             given = {**cell.axes, "batch_size": cell.batch_size}
             if not known.keys() <= given.keys():

@@ -61,27 +61,23 @@ class PredictedBreakEven:
         return self.status is CrossingStatus.ALWAYS or self.high is not None
 
     def describe(self) -> str:
-        """Return from which batch size the machine is faster, as a phrase after "beats the CPU"."""
+        """Return where a machine that is faster somewhere is, as a phrase after "beats the CPU"."""
         if self.status is CrossingStatus.CROSSES:
             low, high = self._ends()
-            return f"from batch {low}" if low == high else f"from a batch size between {low} and {high}"
+            return f"from a batch size between {low} and {high}"
         if self.status is CrossingStatus.UNDECIDED and self.high is not None:
             return f"from batch {self._ends()[1]} at the latest"
-        if self.status is CrossingStatus.UNDECIDED and self.low is not None:
-            return f"not below batch {self._ends()[0]}, and above it perhaps"
         if self.status is CrossingStatus.ALWAYS:
             return f"at every measured batch size ({self._range()})"
         if self.status is CrossingStatus.BEYOND_RANGE:
             return f"only above batch {fmt.batch_size(self.batches[-1])}"
-        if CrossingWarning.LOSES_LARGE in self.warnings:
-            return f"only below batch {fmt.batch_size(self.batches[-1])}"
-        return f"{self.status} ({self._range()})"
+        return f"only below batch {fmt.batch_size(self.batches[-1])}"
 
     def describe_briefly(self) -> str:
         """Return the same as the content of a table's cell."""
         low, high = self._ends()
         if self.status is CrossingStatus.CROSSES:
-            return low if low == high else f"{low}–{high}"
+            return f"{low}–{high}"
         if self.status is CrossingStatus.UNDECIDED and self.high is not None:
             return f"{high} at the latest"
         if self.status is CrossingStatus.UNDECIDED and self.low is not None:
@@ -90,7 +86,8 @@ class PredictedBreakEven:
             return f"beyond {fmt.batch_size(self.batches[-1])}"
         if CrossingWarning.LOSES_LARGE in self.warnings:
             return f"only below {fmt.batch_size(self.batches[-1])}"
-        return f"{self.status} ({self._range()})"
+        answer = "measure" if self.status is CrossingStatus.UNDECIDED else self.status
+        return f"{answer} ({self._range()})"
 
     def _ends(self) -> tuple[str, str]:
         """Return the ends, rounded outward to whole batch sizes; empty where there is none."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,13 +17,25 @@ from breakeven.format import one_line
 from breakeven.runs.json_files import Amount, Place, load_json
 
 KIND = "card"
-"""The `kind` of a card's file, which tells it from other JSON files of breakeven."""
+"""The `kind` of a card's file, which distinguishes it from other JSON files of breakeven."""
 
 REMEDY = "make one with `breakeven card RUN... -o card.json`"
 
 LAUNCH_S = (1e-6, 500e-6)
 MAX_FLOPS_PER_S, MAX_BYTES_PER_S = 1e16, 2e13
 """No hardware is outside of these: seconds of a launch, operations and bytes per second."""
+
+SAME_HARDWARE = ("gpu", "gpu_count", "cpu", "cores")
+"""The facts of a machine on which its card's numbers depend most; that of launches belongs to the host."""
+
+
+class Number(StrEnum):
+    """A number of a card, by its name in `Card.log_sds`."""
+
+    LAUNCHES = "launches"
+    ARITHMETIC = "arithmetic"
+    MEMORY = "memory"
+    COPY = "copy"
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,28 @@ class Card:
     processes: int
     batch_sizes: tuple[int, int]
 
+    def value(self, number: Number, format_: str = "") -> float:
+        """Return a number: seconds of a launch, or a rate; of arithmetic that of one format."""
+        if number is Number.ARITHMETIC:
+            return self.flops_per_s[format_]
+        values = {
+            Number.LAUNCHES: self.launch_s,
+            Number.MEMORY: self.bytes_per_s,
+            Number.COPY: self.copied_bytes_per_s,
+        }
+        return values[number]
+
+    def slowed(self, number: Number, factor: float, format_: str = "") -> Card:
+        """Return the card of a machine whose `number` is this many times slower."""
+        if number is Number.LAUNCHES:
+            return replace(self, launch_s=self.launch_s * factor)
+        if number is Number.MEMORY:
+            return replace(self, bytes_per_s=self.bytes_per_s / factor)
+        if number is Number.COPY:
+            return replace(self, copied_bytes_per_s=self.copied_bytes_per_s / factor)
+        rates = {**self.flops_per_s, format_: self.flops_per_s[format_] / factor}
+        return replace(self, flops_per_s=rates)
+
     def impossible(self) -> tuple[str, str] | None:
         """Return the field of a rate that no hardware has, and what is wrong; None if all are possible.
 
@@ -76,9 +111,9 @@ class Card:
             ("bytes_per_s", self.bytes_per_s, MAX_BYTES_PER_S),
             ("copied_bytes_per_s", self.copied_bytes_per_s, MAX_BYTES_PER_S),
         ]
-        for field, rate, most in rates:
-            if not 0 < rate < most:
-                return field, f"{rate:.2g} per second, where any hardware has less than {most:g}"
+        for field, rate, limit in rates:
+            if not 0 < rate < limit:
+                return field, f"{rate:.2g} per second, where any hardware has less than {limit:g}"
         return None
 
 
@@ -87,7 +122,7 @@ _Count = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 
 
 class _StoredCard(msgspec.Struct):
-    schema: int
+    schema: _Count
     name: Annotated[str, msgspec.Meta(min_length=1)]
     hardware: str
     class_id: str
@@ -150,7 +185,7 @@ def write_card(card: Card, path: Path) -> None:
     """Write a card's file, as text for people and for `git diff`.
 
     Raises:
-        OSError: it cannot be written; what stood there is left.
+        OSError: it cannot be written; the old file is unchanged.
     """
     fields = {name: _rounded(value) for name, value in vars(card).items()}
     content = {"schema": SCHEMA, "kind": KIND, **fields}
@@ -163,8 +198,32 @@ def shipped_cards() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.json"))}
 
 
+def all_shipped() -> list[Card]:
+    """Return the cards that come with the package."""
+    return [read_card(str(path)) for path in shipped_cards().values()]
+
+
+def card_of_class(machine: Mapping[str, Any]) -> Card | None:
+    """Return the shipped card of this hardware that agrees in most facts of its class; None without one."""
+    alike = [card for card in all_shipped() if not differing_hardware(card, machine)]
+    return max(
+        alike,
+        key=lambda card: sum(card.machine.get(name) == value for name, value in machine.items()),
+        default=None,
+    )
+
+
+def differing_hardware(card: Card, machine: Mapping[str, Any]) -> list[str]:
+    """Return how the hardware of a card differs from a machine's, as phrases."""
+    return [
+        f"{name} {one_line(card.machine.get(name), 60)} (here {one_line(machine.get(name), 60)})"
+        for name in SAME_HARDWARE
+        if card.machine.get(name) != machine.get(name)
+    ]
+
+
 def _rounded(value: Any) -> Any:
-    """Return a value with its numbers at four digits: more of them say nothing."""
+    """Return a value with its numbers at four digits; more would be noise."""
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, Mapping):

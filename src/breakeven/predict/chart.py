@@ -14,8 +14,8 @@ from breakeven.predict.text import machine_names
 from breakeven.report.candidates import place
 from breakeven.report.chart import (
     STRETCHES,
+    BreakEvenMark,
     Chart,
-    Mark,
     Segment,
     Stretch,
     Track,
@@ -41,7 +41,7 @@ def chart(found: Predictions) -> Chart:
                 batches=line.batches,
                 holes=line.holes,
                 segments=tuple(_segments(line)),
-                mark=None if line.low is line.high is None else Mark(None, line.low, line.high),
+                mark=None if line.low is line.high is None else BreakEvenMark(None, line.low, line.high),
                 baseline=baseline,
                 candidate=Side(names[line.machine], devices[line.machine]),
                 name=names[line.machine] if len(devices) > 1 else "",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from breakeven.case import Cell
+from breakeven.device_names import is_cpu
 from breakeven.errors import UsageError
 from breakeven.format import joined, one_line
 from breakeven.grouping import grouped
@@ -15,12 +16,12 @@ from breakeven.report.baseline import Baseline
 from breakeven.report.money import SECONDS_PER_HOUR, Price, find_prices
 from breakeven.runs.machine import Machine
 
-Prices = Mapping[str, float]
+HourlyPrices = Mapping[str, float]
 """Dollars per hour of each predicted machine by its name, and of the baseline by that of its device."""
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingCost:
     """The hours of a training of a cell, with their 90% interval, and the dollars of an hour where known.
 
     `place` is the name of a predicted machine, or the device of the baseline.
@@ -53,30 +54,16 @@ class Training:
         return None if self.usd_per_hour is None else hours * self.usd_per_hour
 
 
-def trainings(cells: Iterable[PredictedCell], steps: int, prices: Prices) -> Iterator[Training]:
+def trainings(cells: Iterable[PredictedCell], steps: int, prices: HourlyPrices) -> Iterator[TrainingCost]:
     """Yield the trainings of each cell: on the baseline once, then on each predicted machine."""
-    hours = steps / SECONDS_PER_HOUR
+    per_s = steps / SECONDS_PER_HOUR
     for cell, places in grouped((one.cell, one) for one in cells).items():
         base = places[0]
-        yield Training(
-            cell=cell,
-            place=base.baseline,
-            is_predicted=False,
-            hours=hours * base.baseline_s,
-            low_hours=hours * base.baseline_low_s,
-            high_hours=hours * base.baseline_high_s,
-            usd_per_hour=prices.get(base.baseline),
-        )
-        for one in places:
-            yield Training(
-                cell=cell,
-                place=one.machine,
-                is_predicted=True,
-                hours=hours * one.predicted_s,
-                low_hours=hours * one.low_s,
-                high_hours=hours * one.high_s,
-                usd_per_hour=prices.get(one.machine),
-            )
+        base_s = (base.baseline_s, base.baseline_low_s, base.baseline_high_s)
+        predicted = ((one.machine, True, (one.predicted_s, one.low_s, one.high_s)) for one in places)
+        for place, is_predicted, times_s in ((base.baseline, False, base_s), *predicted):
+            hours, low, high = (per_s * seconds for seconds in times_s)
+            yield TrainingCost(cell, place, is_predicted, hours, low, high, prices.get(place))
 
 
 def prices_of(
@@ -91,18 +78,23 @@ def prices_of(
     machines = [machine, *(Machine(one.hardware, place, {}, name=one.name) for place, one in away.items())]
     devices = {machine.class_id: [baseline.device], **{place: [one.device] for place, one in away.items()}}
     by_name = {card.name: f"{card.name}/{card.device}" for card in cards}
-    for price in given:
-        _check(price, [device for names in devices.values() for device in names], list(by_name))
+    check_names(given, cards)
     exact = [replace(price, name=by_name.get(price.name, price.name)) for price in given]
     found = find_prices(exact, machines, devices)
     named = {**{place: one.name for place, one in away.items()}, machine.class_id: baseline.device}
     return {named[place]: usd for (place, _), usd in found.items()}
 
 
-def _check(price: Price, devices: Sequence[str], names: Sequence[str]) -> None:
-    known = dict.fromkeys(("cpu", *devices, *names))
-    if "/" not in price.name and price.name not in known:
-        raise UsageError(
-            f"{price.option}: neither a device nor a machine that --on names; known: "
-            f"{one_line(joined(list(known), 12), 300)}"
-        )
+def check_names(given: Iterable[Price], cards: Sequence[Card]) -> None:
+    """Check the names of prices before anything is measured.
+
+    Raises:
+        UsageError: one is neither of a CPU nor of a predicted machine.
+    """
+    known = dict.fromkeys(("cpu", *(card.device for card in cards), *(card.name for card in cards)))
+    for price in given:
+        if "/" not in price.name and price.name not in known and not is_cpu(price.name):
+            raise UsageError(
+                f"{price.option}: neither a device nor a machine that --on names; known: "
+                f"{one_line(joined(list(known), 12), 300)}"
+            )

@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from breakeven.case import Cell
+from breakeven.case import CaseKey, Cell
+from breakeven.compare.machine_class import difference_text
 from breakeven.device_names import is_cpu
-from breakeven.errors import UsageError
+from breakeven.errors import DifferentMachinesError, UsageError
+from breakeven.format import plural
 from breakeven.phases import HEADLINE
 from breakeven.predict.cards import Card
 from breakeven.predict.formula import (
@@ -32,7 +34,8 @@ from breakeven.predict.formula import (
     queued,
 )
 from breakeven.predict.work import Work
-from breakeven.runs.schema import CaseFacts, Run
+from breakeven.runs.machine import differences
+from breakeven.runs.schema import CaseFacts, CaseResult, Run
 
 Array = NDArray[np.float64]
 
@@ -73,16 +76,20 @@ def fit_card(
         device: the accelerator; by default the only one that the runs have.
 
     Raises:
+        DifferentMachinesError: they are of several.
         UsageError: one line; the runs have no accelerator or several, too few counted steps, or the fit is
             outside of what any hardware can be.
     """
+    _check_one_class(runs)
     device = _device_of(runs, device)
     samples = samples_of(runs, counts, device)
     models = {sample.cell.model for sample in samples}
     if len(samples) < MIN_CELLS or len(models) < MIN_MODELS:
+        timed = sum(key.device == device for _, key, _ in _accelerated(runs))
         raise UsageError(
-            f"{len(samples)} timed and counted training steps of {len(models)} models on {device}: a card "
-            f"needs at least {MIN_CELLS} of {MIN_MODELS} models; measure a larger sweep"
+            f"{len(samples)} of {plural(timed, 'timed training step')} on {device} were counted, of "
+            f"{plural(len(models), 'model')}: a card needs at least {MIN_CELLS} of {MIN_MODELS} models; "
+            f"{'count more of them (--bench DIR), or ' * (len(samples) < timed)}measure a larger sweep"
         )
     machine = runs[0].machine
     used = [runs[index] for index in sorted({sample.run for sample in samples})]
@@ -112,14 +119,10 @@ def fit_card(
 def samples_of(runs: Sequence[Run], counts: Mapping[Cell, CaseFacts], device: str) -> list[Sample]:
     """Return the measured training steps of an accelerator that were counted."""
     found = []
-    for index, run in enumerate(runs):
-        for case in run.cases.values():
-            key = case.key
-            if key is None or key.phase != HEADLINE or key.device != device or key.cell not in counts:
-                continue
-            work = Work.of(counts[key.cell])
-            if work is not None and case.median_s > 0:
-                found.append(Sample(key.cell, work, case.median_s, index))
+    for index, key, case in _accelerated(runs):
+        work = Work.of(counts[key.cell]) if key.device == device and key.cell in counts else None
+        if work is not None and case.median_s > 0:
+            found.append(Sample(key.cell, work, case.median_s, index))
     return found
 
 
@@ -214,15 +217,26 @@ class _WorkTable:
         return np.asarray(slopes / self.step_s(logs)[:, None])
 
 
+def _check_one_class(runs: Sequence[Run]) -> None:
+    different = differences(run.machine for run in runs)
+    if different:
+        raise DifferentMachinesError(
+            f"the runs come from different machine classes: {difference_text(different)}; a card predicts "
+            "one machine: give the runs of one"
+        )
+
+
+def _accelerated(runs: Sequence[Run]) -> Iterator[tuple[int, CaseKey, CaseResult]]:
+    """Yield the training steps of accelerators, with the index of their run."""
+    for index, run in enumerate(runs):
+        for case in run.cases.values():
+            key = case.key
+            if key is not None and key.phase == HEADLINE and not is_cpu(key.device):
+                yield index, key, case
+
+
 def _device_of(runs: Sequence[Run], device: str | None) -> str:
-    found = sorted(
-        {
-            case.key.device
-            for run in runs
-            for case in run.cases.values()
-            if case.key is not None and case.key.phase == HEADLINE and not is_cpu(case.key.device)
-        }
-    )
+    found = sorted({key.device for _, key, _ in _accelerated(runs)})
     if device is None and len(found) == 1:
         return found[0]
     if device is not None and device in found:

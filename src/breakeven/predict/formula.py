@@ -13,10 +13,10 @@ card has not seen, widened by each rate's own uncertainty, as far as the step de
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from breakeven.predict.cards import Card
+from breakeven.predict.cards import Card, Number
 from breakeven.predict.work import Work
 
 BACKWARD_OPERATORS = 12
@@ -55,15 +55,22 @@ def predict_step(card: Card, work: Work, batch_size: int) -> Step:
 
     A format that the card has not seen has a rate that is known within 12 times only.
     """
-    rates = _Rates.of(card, work)
-    seconds = rates.step_s(work)
+    card = _with_formats(card, work)
+    seconds = _step_s(card, work)
     down, up, widened = card.low_log**2, card.high_log**2, []
-    for name, log_sd, slower, faster in rates.ends(card):
+    for number, format_ in _numbers(work):
+        log_sd = _log_sd(card, number, format_)
+        factor = math.exp(Z90 * log_sd)
+        slower_s, faster_s = (
+            _step_s(card.slowed(number, times, format_), work) for times in (factor, 1 / factor)
+        )
         before = math.sqrt(up)
-        up += math.log(slower.step_s(work) / seconds) ** 2
-        down += math.log(faster.step_s(work) / seconds) ** 2
-        if name and math.sqrt(up) - before > math.log(MIN_WIDENED):
-            widened.append(f"the card knows its {name} only within {math.exp(Z90 * log_sd):.2g}x")
+        up += math.log(slower_s / seconds) ** 2
+        down += math.log(faster_s / seconds) ** 2
+        # Launches differ from process to process on every machine.
+        if number is not Number.LAUNCHES and math.sqrt(up) - before > math.log(MIN_WIDENED):
+            name = f"arithmetic in {format_}" if format_ else f"{number} rate"
+            widened.append(f"the card knows its {name} only within {factor:.2g}x")
     beyond, phrase = _beyond(card, batch_size)
     widened += [phrase] if phrase else []
     return Step(
@@ -74,49 +81,38 @@ def predict_step(card: Card, work: Work, batch_size: int) -> Step:
     )
 
 
-@dataclass(frozen=True)
-class _Rates:
-    """The rates that a step needs; a smaller `flops_per_s` or a larger `launch_s` is slower."""
+def _with_formats(card: Card, work: Work) -> Card:
+    """Return the card with a rate for each format of the step, which is hardly known where it saw none."""
+    unseen = work.flops.keys() - card.flops_per_s.keys()
+    if not unseen:
+        return card
+    return replace(
+        card,
+        flops_per_s={**card.flops_per_s, **dict.fromkeys(unseen, UNSEEN_FLOPS_PER_S)},
+        log_sds={**card.log_sds, **dict.fromkeys(unseen, UNSEEN_LOG_SD)},
+    )
 
-    launch_s: float
-    flops_per_s: Mapping[str, float]
-    bytes_per_s: float
-    copied_bytes_per_s: float
 
-    @classmethod
-    def of(cls, card: Card, work: Work) -> _Rates:
-        flops = {name: card.flops_per_s.get(name, UNSEEN_FLOPS_PER_S) for name in work.flops}
-        return cls(card.launch_s, flops, card.bytes_per_s, card.copied_bytes_per_s)
+def _numbers(work: Work) -> Iterator[tuple[Number, str]]:
+    """Yield the numbers of a card that a step may depend on; of arithmetic each with its format."""
+    yield Number.LAUNCHES, ""
+    yield from ((Number.ARITHMETIC, name) for name in work.flops)
+    yield Number.MEMORY, ""
+    yield Number.COPY, ""
 
-    def step_s(self, work: Work) -> float:
-        flops_s = sum(count / self.flops_per_s[name] for name, count in work.flops.items())
-        device_s = kernels_s(work) + flops_s + work.moved_bytes / self.bytes_per_s
-        host_s = queued(work) * self.launch_s
-        return max(host_s, device_s) + work.copied_bytes / self.copied_bytes_per_s
 
-    def ends(self, card: Card) -> Iterator[tuple[str, float, _Rates, _Rates]]:
-        """Yield each rate's name, the sd of its logarithm, and the rates with its slower and faster end.
+def _log_sd(card: Card, number: Number, format_: str) -> float:
+    log_sd = card.log_sds[format_ or number]
+    if number is Number.LAUNCHES:
+        return math.hypot(log_sd, card.process_log_sd * math.sqrt(1 + 1 / card.runs))
+    return log_sd
 
-        The name of the launches is empty: they differ from process to process on every machine.
-        """
-        launch = math.hypot(card.log_sds["launches"], card.process_log_sd * math.sqrt(1 + 1 / card.runs))
-        factor = math.exp(Z90 * launch)
-        yield (
-            "",
-            launch,
-            replace(self, launch_s=self.launch_s * factor),
-            replace(self, launch_s=self.launch_s / factor),
-        )
-        for name, rate in self.flops_per_s.items():
-            sd = card.log_sds.get(name, UNSEEN_LOG_SD)
-            factor = math.exp(Z90 * sd)
-            slower = replace(self, flops_per_s={**self.flops_per_s, name: rate / factor})
-            faster = replace(self, flops_per_s={**self.flops_per_s, name: rate * factor})
-            yield f"arithmetic in {name}", sd, slower, faster
-        for name, key in (("memory", "bytes_per_s"), ("copy", "copied_bytes_per_s")):
-            factor, rate = math.exp(Z90 * card.log_sds[name]), getattr(self, key)
-            slower, faster = (replace(self, **{key: one}) for one in (rate / factor, rate * factor))
-            yield f"{name} rate", card.log_sds[name], slower, faster
+
+def _step_s(card: Card, work: Work) -> float:
+    flops_s = sum(count / card.flops_per_s[name] for name, count in work.flops.items())
+    device_s = kernels_s(work) + flops_s + work.moved_bytes / card.bytes_per_s
+    host_s = queued(work) * card.launch_s
+    return max(host_s, device_s) + work.copied_bytes / card.copied_bytes_per_s
 
 
 def queued(work: Work) -> float:

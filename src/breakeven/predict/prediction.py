@@ -17,10 +17,10 @@ from breakeven.phases import HEADLINE
 from breakeven.predict.break_even import PredictedBreakEven, break_evens
 from breakeven.predict.cards import Card
 from breakeven.predict.cells import PredictedCell, predict_cell
-from breakeven.predict.costs import Prices, Training, prices_of, trainings
+from breakeven.predict.costs import HourlyPrices, TrainingCost, prices_of, trainings
 from breakeven.predict.rent import Rent, rents
 from breakeven.predict.text import baseline_name, verdict_text, widened_warnings
-from breakeven.predict.work import Counts, Work
+from breakeven.predict.work import CellCounts, Work
 from breakeven.report.baseline import Baseline, find_baseline
 from breakeven.report.estimates import Estimate
 from breakeven.report.money import Price
@@ -63,10 +63,10 @@ class Predictions:
     names: ModelNames
     cells: tuple[PredictedCell, ...]
     break_evens: tuple[PredictedBreakEven, ...]
-    prices: Prices
+    prices: HourlyPrices
     break_evens_usd: tuple[PredictedBreakEven, ...] | None
     steps: int | None
-    trainings: tuple[Training, ...] | None
+    trainings: tuple[TrainingCost, ...] | None
     rents: tuple[Rent, ...]
     not_predicted: tuple[NotPredicted, ...]
     warnings: tuple[str, ...]
@@ -85,7 +85,7 @@ class Predictions:
 
 def predict(
     report: Report,
-    counts: Counts,
+    counts: CellCounts,
     cards: Sequence[Card],
     *,
     prices: Sequence[Price] = (),
@@ -183,7 +183,7 @@ def _chosen(names: Sequence[str], asked: Baseline | None) -> str | None:
 
 
 def _cells(
-    timed: Iterable[Estimate], counts: Counts, cards: Sequence[Card]
+    timed: Iterable[Estimate], counts: CellCounts, cards: Sequence[Card]
 ) -> tuple[list[PredictedCell], dict[Cell, str]]:
     """Return the predicted cells, by model, card and batch size, and why others are not predicted."""
     found: dict[tuple[Model, str], list[PredictedCell]] = {}
@@ -218,7 +218,7 @@ def _not_predicted(missing: Mapping[Cell, str]) -> Iterator[NotPredicted]:
         yield NotPredicted(tuple(models), batches, why)
 
 
-def _ratio(usd: Prices, device: str) -> Callable[[str], float | None]:
+def _ratio(usd: HourlyPrices, device: str) -> Callable[[str], float | None]:
     """Return by what a machine's times are multiplied to be compared in dollars, None without both prices."""
     return lambda name: usd[name] / usd[device] if name in usd and device in usd else None
 
@@ -239,7 +239,7 @@ def _untimed(ended: Collection[Cell], against: Baseline) -> Iterator[str]:
         yield f"{plural(len(ended), 'cell')} {were} not timed on {against.device}, and cannot be compared"
 
 
-def _unpriced(usd: Prices, against: Baseline, cards: Iterable[Card]) -> Iterator[str]:
+def _unpriced(usd: HourlyPrices, against: Baseline, cards: Iterable[Card]) -> Iterator[str]:
     without = [name for name in (against.device, *(card.name for card in cards)) if name not in usd]
     if without:
         yield f"no dollars for {joined(without)}: without a price; add --price {without[0]}=USD/h"

@@ -56,7 +56,8 @@ def machine_names(cards: Sequence[Card]) -> dict[str, str]:
 def verdict_text(found: Predictions) -> str:
     """Return the answer: at most two lines and 220 characters."""
     if found.distrust:
-        return "\n".join(compose([Choice(0, (f"Predicted, but not to be relied on: {found.distrust}",))]))
+        why = f"{found.distrust[0].lower()}{found.distrust[1:]}"
+        return "\n".join(compose([Choice(0, (f"Predicted, but not to be relied on: {why}",))]))
     if not found.cells:
         return "\n".join(compose([Choice(0, (_nothing(found),))]))
     if len({line.model for line in found.break_evens}) == 1:

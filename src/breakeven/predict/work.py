@@ -43,7 +43,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Counts:
+class CellCounts:
     """The facts of a training step of each cell, and for others one line that states why they are unknown."""
 
     of: Mapping[Cell, CaseFacts]

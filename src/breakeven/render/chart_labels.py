@@ -50,7 +50,7 @@ def legend(chart: Chart) -> dict[Stretch, str]:
     words = {
         Stretch.BASELINE: faster(chart, baseline_name(chart)),
         Stretch.CANDIDATE: faster(chart, candidate_name(chart)),
-        Stretch.UNDECIDED: "undecided or the same",
+        Stretch.UNDECIDED: "undecided: measure" if chart.is_predicted else "undecided or the same",
         Stretch.UNTIMED: "not predicted" if chart.is_predicted else "not timed",
     }
     present = {segment.stretch for track in chart.tracks for segment in track.segments}

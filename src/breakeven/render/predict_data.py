@@ -14,7 +14,7 @@ from breakeven.case import SCHEMA, Model
 from breakeven.predict.break_even import PredictedBreakEven
 from breakeven.predict.cards import Card
 from breakeven.predict.cells import PredictedCell
-from breakeven.predict.costs import Training
+from breakeven.predict.costs import TrainingCost
 from breakeven.predict.prediction import NotPredicted, Predictions
 from breakeven.predict.rent import Rent
 from breakeven.render.json_output import Amount, Batch, JsonOutput, Name, Ratio, Version, json_text
@@ -227,7 +227,7 @@ def _not_predicted(one: NotPredicted, model: Model) -> NotPredictedJson:
     return NotPredictedJson.of(one, model, batch_sizes=list(one.batches))
 
 
-def _training(one: Training) -> TrainingJson:
+def _training(one: TrainingCost) -> TrainingJson:
     return TrainingJson.of(one, one.cell)
 
 

@@ -10,7 +10,7 @@ from breakeven.grouping import grouped
 from breakeven.predict.break_even import PredictedBreakEven
 from breakeven.predict.cards import Card
 from breakeven.predict.cells import PredictedCell
-from breakeven.predict.costs import Training
+from breakeven.predict.costs import TrainingCost
 from breakeven.predict.prediction import Predictions
 from breakeven.render.table import MAX_ROWS, Table
 from breakeven.report.money import SECONDS_PER_HOUR
@@ -27,13 +27,14 @@ _COLUMNS = ("model", _MACHINE, _BREAK_EVEN)
 _WORDS = (
     "model", _MACHINE, _PLACE, _VERDICT, _BREAK_EVEN, "hardware", "fitted from", "arithmetic", "90% band",
 )  # fmt: skip
+_ANSWERS = {DeviceVerdict.UNDECIDED: "measure"}
 _UNITS_S = {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 _BRIEF = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float64": "fp64"}
 
 
 def break_even_table(found: Predictions) -> Table:
     """Return the break-evens."""
-    more = ("undecided cells", "predicted speedup at the largest batch")
+    more = ("cells to measure", "predicted speedup at the largest batch")
     rows = [
         (
             *_break_even(found, line),
@@ -97,7 +98,7 @@ def times_text(seconds: float, low_s: float, high_s: float) -> str:
     return text if text.startswith(f"{ends[0]} ") and ends[0] == ends[1] else f"{text} [{'–'.join(ends)}]"
 
 
-def _dollars(one: Training) -> str:
+def _dollars(one: TrainingCost) -> str:
     if one.usd is None or one.low_usd is None or one.high_usd is None:
         return ""
     text = fmt.dollars(one.usd)
@@ -127,7 +128,7 @@ def _cell_row(found: Predictions, one: PredictedCell) -> tuple[str, ...]:
         fmt.seconds(one.baseline_s),
         times_text(one.predicted_s, one.low_s, one.high_s),
         _speedup(one),
-        f"{one.verdict}{f' {WIDE}' if one.widened else ''}",
+        f"{_ANSWERS.get(one.verdict, one.verdict)}{f' {WIDE}' if one.widened else ''}",
     )
 
 
@@ -135,7 +136,7 @@ def _speedup(one: PredictedCell) -> str:
     return fmt.ratio_with_interval(one.speedup, one.low, one.high)
 
 
-def _training_row(found: Predictions, one: Training) -> tuple[str, ...]:
+def _training_row(found: Predictions, one: TrainingCost) -> tuple[str, ...]:
     times_s = [SECONDS_PER_HOUR * hours for hours in (one.hours, one.low_hours, one.high_hours)]
     return (
         found.names[one.cell.model],

@@ -55,7 +55,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Mark:
+class BreakEvenMark:
     """A break-even with its interval, whose ends are None beyond the track; without `at`, only a range."""
 
     at: float | None
@@ -78,7 +78,7 @@ class Track:
     batches: tuple[int, ...]
     holes: tuple[int, ...]
     segments: tuple[Segment, ...]
-    mark: Mark | None
+    mark: BreakEvenMark | None
     baseline: Side
     candidate: Side
     name: str
@@ -225,7 +225,7 @@ def _track(
         batches=line.batches,
         holes=line.holes,
         segments=tuple(_segments(line)),
-        mark=Mark(found.batch_size, found.low, found.high) if is_known else None,
+        mark=BreakEvenMark(found.batch_size, found.low, found.high) if is_known else None,
         baseline=names.side(line.baseline),
         candidate=names.side(line.candidate),
         name=names.track(line.candidate),

@@ -1,28 +1,20 @@
-"""Finds cards: by the name of a shipped one, from a card's file, or fitted to a run file on the spot."""
+"""Finds a card: by the name of a shipped one, in a card's file, or fitted to run files."""
 
 from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from breakeven.commands.base import notify, status
 from breakeven.errors import UsageError
 from breakeven.format import joined, one_line
+from breakeven.grouping import grouped
 
 if TYPE_CHECKING:
     from breakeven.predict.cards import Card
-
-SAME_HARDWARE = ("gpu", "gpu_count", "cpu", "cores")
-"""The facts of a machine on which its card's numbers depend most; that of launches belongs to the host."""
-
-
-def all_shipped() -> list[Card]:
-    """Return the cards that come with breakeven."""
-    from breakeven.predict.cards import read_card, shipped_cards
-
-    return [read_card(str(path)) for path in shipped_cards().values()]
+    from breakeven.runs.reader import Runs
 
 
 def find_card(name: str, bench: str | None = None, option: str = "--on") -> Card:
@@ -38,6 +30,7 @@ def find_card(name: str, bench: str | None = None, option: str = "--on") -> Card
         RunFileError: the file is neither a card nor a run.
     """
     from breakeven.predict.cards import card_of, read_card, shipped_cards
+    from breakeven.runs import reader
     from breakeven.runs.json_files import load_json, mapping
 
     shipped = shipped_cards()
@@ -51,35 +44,31 @@ def find_card(name: str, bench: str | None = None, option: str = "--on") -> Card
             f"{'' if similar else ', or give a card file or a run file of the machine'}"
         )
     content = load_json(name)
-    return _fitted(name, bench) if "benchmarks" in mapping(content) else card_of(content, name)
+    if "benchmarks" not in mapping(content):
+        return card_of(content, name)
+    return fitted(reader.read([name]), bench, _label(Path(name)))
 
 
-def card_of_class(machine: Mapping[str, Any]) -> Card | None:
-    """Return the shipped card of this hardware that agrees in most facts of its class; None without one."""
-    alike = [card for card in all_shipped() if not differing_hardware(card, machine)]
-    return max(
-        alike,
-        key=lambda card: sum(card.machine.get(name) == value for name, value in machine.items()),
-        default=None,
-    )
+def fitted(runs: Runs, bench: str | None, name: str, device: str | None = None) -> Card:
+    """Return the card of a machine's runs, and print the reader's warnings and what it does not rest on.
 
-
-def differing_hardware(card: Card, machine: Mapping[str, Any]) -> list[str]:
-    """Return how the hardware of a card differs from a machine's, as phrases."""
-    return [
-        f"{name} {one_line(card.machine.get(name), 60)} (here {one_line(machine.get(name), 60)})"
-        for name in SAME_HARDWARE
-        if card.machine.get(name) != machine.get(name)
-    ]
-
-
-def _fitted(path: str, bench: str | None) -> Card:
+    Raises:
+        UsageError: as `fit_card`, or `bench` does not exist.
+        DifferentMachinesError: the runs are of several machine classes.
+    """
     from breakeven.commands.counted import counted
     from breakeven.predict.fit import fit_card
-    from breakeven.runs import reader
+    from breakeven.report.text import model_names
 
-    runs = reader.read([path])
-    return fit_card(runs.runs, counted(runs, bench).of, _label(Path(path)))
+    for warning in runs.warnings:
+        notify(f"warning: {warning}")
+    counts = counted(runs, bench)
+    names = model_names(cell.model for cell in (*counts.of, *counts.unknown))
+    reasons = grouped((why, names[cell.model]) for cell, why in counts.unknown.items())
+    for why, models in reasons.items():
+        notify(f"not in the card: {joined(models, separator='; ')}: {why}")
+    with status("fitting the card"):
+        return fit_card(runs.runs, counts.of, name, device)
 
 
 def _label(path: Path) -> str:
