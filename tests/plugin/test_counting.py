@@ -52,6 +52,34 @@ def test_facts_of_a_step(bench, count):
     assert facts["moved_bytes"] > facts["batch_bytes"]
 
 
+@pytest.mark.parametrize("cells", [None, "", "[[1]]", "{", "[" * 5000, '[["a", 1, 1]]'])
+def test_a_variable_by_hand(bench, tmp_path, monkeypatch, cells):
+    """It is one line, and exit code 4."""
+    bench.write(MINE)
+    if cells is not None:
+        (tmp_path / "cells").write_text(cells)
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    result = bench.raw("bench")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    [line] = [line for line in result.errlines if line]
+    assert line.startswith(f"ERROR: {VARIABLE}=")
+    assert "does not name a directory with cells to count" in line
+
+
+def test_what_is_counted_is_noted(bench, count, tmp_path):
+    """The parent process learns which cell ended this one, or took too long."""
+    bench.write(
+        f"""
+@pytest.mark.sweep(batch_size=[1, 16])
+def bench_mine(train_benchmark, batch_size):
+    note(open({str(tmp_path / "current")!r}).read())
+    train_benchmark(lambda: workload(batch_size, 4))
+"""
+    )
+    count(mine(16), mine(1))
+    assert sorted(bench.notes()) == ["0", "1"]
+
+
 def test_only_wanted_cells(bench, count, monkeypatch):
     """Other cells, other functions and the tests of a file do not run. No device is looked for."""
     monkeypatch.setattr("breakeven.plugin.stash._new_session", None)
