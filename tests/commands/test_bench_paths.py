@@ -58,8 +58,8 @@ def test_another_directory(command):
     "command",
     ["", "pytest", "pytest gone", "pytest run.json", "breakeven merge bench", "echo bench", "pytest 'bench",
      "cd .. && pytest out", "pytest ../out", "pytest /etc", "pytest " + "a" * 5000, "pytest 'a\0b'",
-     "pytest -k bench", "cd ../out && pytest ../here/bench", "pytest leads_out", "cd leads_out && pytest ../bench",
-     "pytest loop"],
+     "pytest -k bench", "cd ../out && pytest ../here/bench", "pytest leads_out",
+     "cd leads_out && pytest ../bench", "pytest loop"],
 )  # fmt: skip
 def test_no_benchmarks_here(command):
     """Those elsewhere are not taken from a run file: pytest executes what is there."""

@@ -1,6 +1,8 @@
 """A pytest process that counts the wanted cells of benchmarks, instead of timing them."""
 
 import json
+import subprocess
+import sys
 from importlib import import_module
 
 import pytest
@@ -78,6 +80,26 @@ def bench_mine(train_benchmark, batch_size):
     )
     count(mine(16), mine(1))
     assert sorted(bench.notes()) == ["0", "1"]
+
+
+def test_a_cell_that_takes_too_long(tmp_path):
+    """The process ends, also in compiled code, and the other one learns why."""
+    script = f"""
+import time
+from pathlib import Path
+from breakeven.experiment import count_request
+count_request.MAX_S = 0.05
+request = count_request.CountRequest(Path({str(tmp_path)!r}))
+with request.current(0):
+    pass
+with request.current(1):
+    time.sleep(60)
+"""
+    request = CountRequest(tmp_path)
+    with request.current(0):
+        assert request.interrupted() == (0, False)
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 1
+    assert request.interrupted() == (1, True)
 
 
 def test_only_wanted_cells(bench, count, monkeypatch):
