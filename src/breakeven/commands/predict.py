@@ -229,8 +229,8 @@ def _cards(named: Sequence[str], bench: str | None) -> list[Card]:
     cards = [find_card(name.strip(), bench) for name in names]
     files = [cases_file(card).lower() for card in cards]  # of alike names, one would replace the other's
     if twice := [card.name for card, file in zip(cards, files, strict=True) if files.count(file) > 1]:
+        named = one_line(joined(list(dict.fromkeys(twice))), 160)
         raise UsageError(
-            f"--on: two machines are named {one_line(joined(list(dict.fromkeys(twice))), 160)}; give each once, or change the `name` "
-            "in a card's file"
+            f"--on: two machines are named {named}; give each once, or change the `name` in a card's file"
         )
     return cards
