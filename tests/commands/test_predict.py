@@ -118,6 +118,33 @@ def test_every_title_and_column_is_marked(run, h100, planted, capsys, form):
         assert column in text
 
 
+def test_summary_of_a_job(run, h100, planted, tmp_path, monkeypatch, capsys):
+    """Markdown is also appended to the summary of a GitHub job."""
+    planted(h100_16core=(2e-3, 0.0, 2.0))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    assert main(["predict", run, "--on", h100, "--format", "markdown"]) == 0
+    assert (tmp_path / "summary.md").read_text() == f"{capsys.readouterr().out}\n"
+
+
+def test_wider_bands(run, h100, planted, capsys):
+    """They are marked in the table, and a warning has the reason."""
+    planted(widened=("a batch far outside",), h100_16core=(2e-3, 0.0, 2.0))
+    assert main(["predict", run, "--on", h100]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "(* wider than usual, see the warnings)" in text
+    assert text.count("slower *") == 2
+    assert "the band of 4 cells is wider than usual: a batch far outside" in text
+    assert printed(capsys, run, "--on", h100)["cells"][0]["widened"] == ["a batch far outside"]
+
+
+def test_run_twice(run, h100, planted, tmp_path, capsys):
+    """What the reader of run files warns of is a warning here too."""
+    planted(h100_16core=(2e-3, 0.0, 2.0))
+    copy = write(tmp_path / "copy.json", Path(run).read_text())
+    first, *_ = printed(capsys, run, copy, "--on", h100)["warnings"]
+    assert first.endswith("it is used once, since a copy is not a second run")
+
+
 def test_several_machines(run, h100, planted, capsys):
     """By name and by file, repeated or separated by commas."""
     planted(h100_16core=(2e-3, 0.0, 2.0), l4=(2e-3, 0.0, 2.0))

@@ -23,8 +23,13 @@ def test_range(planted, tmp_path):
     assert line.status is CrossingStatus.CROSSES
     assert line.low == pytest.approx(20, rel=0.01)
     assert line.high == pytest.approx(80, rel=0.01)
-    assert line.describe_briefly() in ("19–81", "19–80", "20–81", "20–80")
-    assert line.describe().startswith("from a batch size between ")
+
+
+def test_ends_are_rounded_outward(planted, tmp_path):
+    planted(h100_16core=(4.14e-3, 0.0, 2.0))  # between 20.7 and 82.8
+    line = only(prediction(tmp_path, cpu_run(batches=BATCHES, noise=0.0)).break_evens)
+    assert line.describe_briefly() == "20–83"
+    assert line.describe() == "from a batch size between 20 and 83"
 
 
 @pytest.mark.parametrize(
@@ -82,6 +87,17 @@ def test_loses_large(planted, tmp_path):
     assert line.status is CrossingStatus.NEVER
     assert CrossingWarning.LOSES_LARGE in line.warnings
     assert line.describe() == "only below batch 4,096"
+
+
+def test_trend_after_a_win(planted, tmp_path):
+    """A machine that wins at a small batch size is not only faster beyond the largest one."""
+    planted(h100_16core=(5e-3, 0.0, 1.1))
+    content = cpu_run(batches=BATCHES)
+    for one, step_s in zip(content["benchmarks"], (1e-2, 1e-3, 2e-3, 4e-3), strict=True):
+        one["stats"]["data"] = [step_s] * 30
+    line = only(prediction(tmp_path, content).break_evens)
+    assert line.status is CrossingStatus.NEVER
+    assert CrossingWarning.LOSES_LARGE in line.warnings
 
 
 def test_one_batch(planted, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from breakeven.errors import UsageError
 from breakeven.report.money import Price
-from support.predictions import L4, card, cpu_run, planted, prediction
+from support.predictions import L4, card, cpu_run, planted, prediction, read
 from support.reports import only
 
 __all__ = ["planted"]
@@ -30,6 +30,14 @@ def test_names_of_a_machine(planted, tmp_path, name):
         "cpu": 0.2,
         "h100-16core": 3.0,
     }
+
+
+def test_card_of_this_machine(planted, tmp_path):
+    """A card may be of the very class that was measured, whose devices have other prices."""
+    planted(h100_16core=(4e-3, 0.0, 2.0))
+    here = only(read(tmp_path, cpu_run()).machines).class_id
+    found = prediction(tmp_path, cpu_run(), card(class_id=here), prices=[CPU, H100])
+    assert found.prices == {"cpu": 0.2, "h100-16core": 2.0}
 
 
 def test_one_without_a_price(planted, tmp_path):

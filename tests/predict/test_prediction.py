@@ -1,6 +1,7 @@
 """Cells: their band, their verdict, and why some are not predicted."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -87,6 +88,13 @@ def test_not_counted(planted, tmp_path):
     assert [line.holes for line in found.break_evens] == [(8,), (8,)]
 
 
+def test_step_without_operators(tmp_path, monkeypatch):
+    """A file may claim it; no training step launches nothing."""
+    monkeypatch.setattr("support.predictions.FACTS", replace(FACTS, operators=0.0, moved_bytes=0.0))
+    found = prediction(tmp_path, cpu_run())
+    assert found.verdict == "Nothing could be predicted: its training step was not counted"
+
+
 def test_without_an_interval(planted, tmp_path):
     """Two rounds give none, so that there is no band."""
     planted(h100_16core=(2e-3, 0.0, 2.0))
@@ -121,6 +129,13 @@ def test_disturbed_cells(planted, tmp_path):
 def test_warnings_of_the_reader(planted, tmp_path):
     planted(h100_16core=(2e-3, 0.0, 2.0))
     assert prediction(tmp_path, cpu_run(), warnings=["left out: x"]).warnings[0] == "left out: x"
+
+
+def test_one_process(planted, tmp_path):
+    """How much another process differs is then unknown."""
+    planted(h100_16core=(2e-3, 0.0, 2.0))
+    found = prediction(tmp_path, cpu_run())
+    assert found.warnings == ("One process: --breakeven-processes=5 shows by how much another run differs.",)
 
 
 def test_widened(planted, tmp_path):

@@ -41,6 +41,14 @@ def test_one_for_each_machine(planted, tmp_path):
     assert [rent.machine for rent in found.rents] == ["h100-16core"]
 
 
+def test_slow_cpu(planted, tmp_path):
+    """The rented CPU trains a step of each cell for the check of the loss."""
+    planted(h100_16core=(10.0, 0.0, 2.0))
+    rent = only(prediction(tmp_path, cpu_run(batches=(64,), slope=10.0 / 64)).rents)
+    quick = sum(20.0 * PROCESSES * 6 for _ in rent.cells)  # of 20 s at most, on the accelerator
+    assert rent.seconds - quick > 10.0 + 4.0 * PROCESSES
+
+
 def test_command(planted, tmp_path):
     """It times the list of cases on the accelerator; a name that is not one of a file is made one."""
     planted(my_h100=(4e-3, 0.0, 2.0))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from breakeven.commands.arguments import directory_path, file_path, price, whole_number
 from breakeven.commands.base import NOT_JUDGED, OK, add_format, print_line, show, version
 from breakeven.commands.cards import all_shipped, find_card
+from breakeven.commands.compare import append_to_summary
 from breakeven.errors import UsageError
 from breakeven.format import joined, one_line
 
@@ -72,11 +73,16 @@ def _renderer(name: str) -> Any:
     return import_module(f"breakeven.render.predict_{name}")
 
 
+def _show_markdown(text: str) -> None:
+    sys.stdout.write(text)
+    append_to_summary(f"{text}\n")
+
+
 FORMATS: dict[str, Callable[[Predictions], object]] = {
     "terminal": lambda found: show(_renderer("terminal").renderables(found)),
     "json": lambda found: sys.stdout.write(_renderer("data").to_json(found)),
     "csv": lambda found: sys.stdout.write(_renderer("data").to_csv(found)),
-    "markdown": lambda found: sys.stdout.write(_renderer("markdown").to_markdown(found)),
+    "markdown": lambda found: _show_markdown(_renderer("markdown").to_markdown(found)),
 }
 """The values of ``--format``, each with the function that writes a prediction to standard output."""
 

@@ -5,5 +5,7 @@ another process of its machine; it is marked as predicted wherever it is shown, 
 comparison or a history. The CPU is never predicted: it is here, and can be measured.
 
 Modules: `work` (what a step does), `cards` (what predicts a machine, and its file), `formula` (the step's
-time and band), `fit` (a card from run files), `prediction` (the cells and break-evens of a run).
+time and band), `fit` (a card from run files), `prediction` (a run predicted), `cells` (one cell of it),
+`break_even` (its ranges of batch sizes), `costs` (hours and dollars), `rent` (what settles the rest), `text`
+(the answer), `chart`.
 """

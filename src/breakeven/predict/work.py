@@ -31,7 +31,7 @@ class Work:
     @classmethod
     def of(cls, facts: CaseFacts) -> Work | None:
         """Return the work that a training step's facts describe; None where it was not counted."""
-        if facts.operators is None or facts.moved_bytes is None or facts.batch_bytes is None:
+        if not facts.operators or facts.moved_bytes is None or facts.batch_bytes is None:
             return None
         return cls(
             operators=facts.operators,
