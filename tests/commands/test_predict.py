@@ -196,6 +196,16 @@ def test_cards_are_listed(run, h100, capsys):
     assert "| h100-16core |" in capsys.readouterr().out
 
 
+def test_rates_that_are_hardly_known(h100, tmp_path, capsys):
+    """A rate that no step has shown is listed with how far off it may be."""
+    log_sds = {"launches": 0.1, "float32": 0.1, "tf32": 1.5, "memory": 0.43, "copy": 0.42}
+    write_card(card(log_sds=log_sds), tmp_path / "h100-16core.json")
+    assert main(["predict", "--format", "markdown"]) == 0
+    out = capsys.readouterr().out
+    assert "fp32 40.0, tf32 200 (within 12x) TFLOP/s" in out
+    assert "| 2.00 TB/s (within 2.0x) | 10.0 GB/s |" in out
+
+
 def test_files(run, h100, planted, tmp_path, capsys):
     """-o writes what the formats print, and a list of the cases in question."""
     planted(h100_16core=(2e-3, 0.0, 2.0))
