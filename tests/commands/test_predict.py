@@ -183,10 +183,11 @@ def test_run_of_the_machine(run, tmp_path, capsys):
 
 
 def test_cards_are_listed(run, h100, capsys):
-    """Without --on, with a run file or without one."""
-    for arguments in ([], [run]):
+    """Without --on, with a run file or without one; a line shows how to go on with it."""
+    for arguments, named in (([], "bench_mine.py"), ([run], run)):
         assert main(["predict", *arguments]) == 0
-        text = capsys.readouterr().out
+        text, line = capsys.readouterr()
+        assert line == f"breakeven: to predict one: breakeven predict {named} --on h100-16core\n"
         assert "h100-16core" in text
         assert "40.0 µs" in text
     assert [one["name"] for one in printed(capsys)["cards"]] == ["h100-16core"]
@@ -234,6 +235,11 @@ def test_benchmarks_are_measured_first(run, h100, planted, monkeypatch, capsys):
     monkeypatch.setattr(measured, "measured", lambda *given: asked.append(given) or [run])
     assert main(["predict", "bench_mine.py", "--on", h100, "--format", "csv", "--", "-k", "mlp"]) == 0
     assert asked == [(["bench_mine.py"], ["-k", "mlp"])]
+
+
+def test_options_of_pytest_follow_two_dashes(run, h100, capsys):
+    line = refused(capsys, run, "--on", h100, "--breakeven-wait-idle=5m")
+    assert "unknown option '--breakeven-wait-idle=5m'; options of pytest follow --; see" in line
 
 
 def test_wrong_name_costs_no_measurement(h100, tmp_path, monkeypatch, capsys):

@@ -169,7 +169,7 @@ def _card_row(card: Card) -> tuple[str, ...]:
 
 
 def _within(card: Card, name: str) -> str:
-    """Return how far off a rate may be, where that is much: a fit gives each one, and some rest on no step."""
+    """Return how far off a rate may be, where that is much: some rest on no step of the fit."""
     factor = card.within(name)
     return f" (within {fmt.digits(factor, 2)}x)" if factor >= VAGUE else ""
 
