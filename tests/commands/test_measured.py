@@ -45,10 +45,32 @@ def test_a_file(runs, capsys):
 
 def test_run_files_are_kept(runs, tmp_path):
     """Only folders and files of benchmarks are measured."""
-    assert measured(["run.json", "bench", "gone.py", "x" * 5000], (), runner(runs)) == [
-        "run.json", "bench.cpu.json", "gone.py", "x" * 5000
-    ]  # fmt: skip
+    (tmp_path / "run.json").write_text("{}")
+    assert measured(["run.json", "bench"], (), runner(runs)) == ["run.json", "bench.cpu.json"]
     assert len(runs) == 1
+
+
+@pytest.mark.parametrize("gone", ["gone.py", "gone.json", "x" * 5000, "\0"])
+def test_missing_paths_cost_no_measurement(runs, gone):
+    with pytest.raises(UsageError, match="does not exist; give a run file"):
+        measured(["bench", gone], (), runner(runs))
+    assert runs == []
+
+
+def test_a_given_run_file_is_not_replaced(runs, tmp_path):
+    (tmp_path / "bench.cpu.json").write_text("mine")
+    with pytest.raises(
+        UsageError, match=r"bench would be measured into bench\.cpu\.json, which is given too"
+    ):
+        measured(["./bench.cpu.json", "bench"], (), runner(runs))
+    assert (tmp_path / "bench.cpu.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize("options", [["--benchmark-json=x.json"], ["--benchmark-json", "x.json"]])
+def test_another_place_for_the_run_file(runs, options):
+    with pytest.raises(UsageError, match=r"bench is measured into bench\.cpu\.json; leave it out"):
+        measured(["bench"], options, runner(runs))
+    assert runs == []
 
 
 def test_an_earlier_run_file_is_kept(runs, tmp_path, capsys):

@@ -183,10 +183,11 @@ def test_run_of_the_machine(run, tmp_path, capsys):
 
 
 def test_cards_are_listed(run, h100, capsys):
-    """Without --on, with a run file or without one."""
-    for arguments in ([], [run]):
+    """Without --on, with a run file or without one; a line shows how to go on with it."""
+    for arguments, named in (([], "bench_mine.py"), ([run], run)):
         assert main(["predict", *arguments]) == 0
-        text = capsys.readouterr().out
+        text, line = capsys.readouterr()
+        assert line == f"breakeven: to predict one: breakeven predict {named} --on h100-16core\n"
         assert "h100-16core" in text
         assert "40.0 µs" in text
     assert [one["name"] for one in printed(capsys)["cards"]] == ["h100-16core"]
@@ -194,6 +195,16 @@ def test_cards_are_listed(run, h100, capsys):
     assert capsys.readouterr().out.startswith("name,hardware,device,launch_s")
     assert main(["predict", "--format", "markdown"]) == 0
     assert "| h100-16core |" in capsys.readouterr().out
+
+
+def test_rates_that_are_hardly_known(h100, tmp_path, capsys):
+    """A rate that no step has shown is listed with how far off it may be."""
+    log_sds = {"launches": 0.1, "float32": 0.1, "tf32": 1.5, "memory": 0.43, "copy": 0.42}
+    write_card(card(log_sds=log_sds), tmp_path / "h100-16core.json")
+    assert main(["predict", "--format", "markdown"]) == 0
+    out = capsys.readouterr().out
+    assert "fp32 40.0, tf32 200 (within 12x) TFLOP/s" in out
+    assert "| 2.00 TB/s (within 2.0x) | 10.0 GB/s |" in out
 
 
 def test_files(run, h100, planted, tmp_path, capsys):
@@ -224,6 +235,11 @@ def test_benchmarks_are_measured_first(run, h100, planted, monkeypatch, capsys):
     monkeypatch.setattr(measured, "measured", lambda *given: asked.append(given) or [run])
     assert main(["predict", "bench_mine.py", "--on", h100, "--format", "csv", "--", "-k", "mlp"]) == 0
     assert asked == [(["bench_mine.py"], ["-k", "mlp"])]
+
+
+def test_options_of_pytest_follow_two_dashes(run, h100, capsys):
+    line = refused(capsys, run, "--on", h100, "--breakeven-wait-idle=5m")
+    assert "unknown option '--breakeven-wait-idle=5m'; options of pytest follow --; see" in line
 
 
 def test_wrong_name_costs_no_measurement(h100, tmp_path, monkeypatch, capsys):

@@ -72,12 +72,15 @@ def test_crossing_beside_a_hole(planted, tmp_path):
     assert line.high == pytest.approx(80, rel=0.01)
 
 
-def test_larger_not_timed(planted, tmp_path):
+def test_larger_not_predicted(planted, tmp_path):
+    """A larger batch that was not timed, or timed and not counted."""
     planted(h100_16core=(1e-5, 0.0, 2.0))
     ended = outcome("timeout", "too long", workload="mlp", axes={"width": 64}, batch_size=65536)
-    line = only(prediction(tmp_path, cpu_run(batches=BATCHES, outcomes=[ended])).break_evens)
-    assert line.warnings == (CrossingWarning.CUT_SHORT,)
-    assert line.describe_briefly() == "always (1–4,096; larger not timed)"
+    not_timed = prediction(tmp_path, cpu_run(batches=BATCHES, outcomes=[ended]))
+    not_counted = prediction(tmp_path, cpu_run(batches=(*BATCHES, 65536)), unknown=(65536,))
+    for line in map(only, (not_timed.break_evens, not_counted.break_evens)):
+        assert line.warnings == (CrossingWarning.CUT_SHORT,)
+        assert line.describe_briefly() == "always (1–4,096; larger not predicted)"
 
 
 def test_loses_large(planted, tmp_path):

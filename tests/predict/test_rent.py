@@ -5,6 +5,7 @@ import pytest
 from breakeven.case import Budget
 from breakeven.plugin.estimate import NOISE, STARTUP_S, case_s
 from breakeven.predict.rent import PROCESSES
+from breakeven.predict.text import rent_sentences
 from support.predictions import L4, card, cpu_run, planted, prediction
 from support.reports import only
 
@@ -25,6 +26,17 @@ def test_undecided_cells(planted, tmp_path):
     planted(h100_16core=(1.6e-3, 0.0, 2.0))  # between batch 8 and 32
     rent = only(prediction(tmp_path, cpu_run(batches=BATCHES)).rents)
     assert [one.batch_size for one in rent.cells] == [1, 16, 256]
+
+
+def test_what_to_run(planted, tmp_path):
+    """It is understood why there are more cells than undecided ones, and what the two names stand for."""
+    planted(h100_16core=(1.6e-3, 0.0, 2.0))  # one undecided cell, at batch 16
+    there, here = rent_sentences(prediction(tmp_path, cpu_run(batches=BATCHES)))
+    assert "for 3 cells: those to measure, and those beside a break-even, which -o DIR lists in" in there
+    assert (
+        "`breakeven report RUN.json h100-16core.json --baseline RUN/cpu`, where RUN.json is the run file of "
+        "this CPU"
+    ) in here
 
 
 def test_nothing_open(planted, tmp_path):

@@ -75,7 +75,8 @@ class Parser(argparse.ArgumentParser):
             setattr(known, self.rest, given[end + 1 :])
         if unknown:
             kind = "option" if unknown[0].startswith("-") else "argument"
-            self.error(f"unknown {kind} {unknown[0]!r}")
+            hint = f"; options of {self.rest} follow --" if self.rest and kind == "option" else ""
+            self.error(f"unknown {kind} {unknown[0]!r}{hint}")
         return known, unknown
 
     def error(self, message: str) -> NoReturn:

@@ -146,9 +146,10 @@ def _existing(directory: Path, word: str) -> str | None:
     return word if is_bench(directory / word) and _is_here(directory / word) else None
 
 
-def is_bench(path: Path) -> bool:
+def is_bench(path: str | Path) -> bool:
     """Return whether a path is a folder, or a file of Python."""
     try:
+        path = Path(path)
         return path.is_dir() or (path.suffix == ".py" and path.is_file())
     except (OSError, ValueError):  # too long, or with NUL
         return False

@@ -40,24 +40,47 @@ def measured(paths: Sequence[str], options: Sequence[str] = (), run: RunPytest |
         run: runs a command and returns its exit code; its output goes to standard error.
 
     Raises:
-        UsageError: there are options, and no path to measure; or two paths have one run file.
+        UsageError: a path does not exist; there are options, and no path to measure, or one that names the
+            run file; or two paths have one run file.
         CommandError: pytest failed, and measured nothing.
         KeyboardInterrupt: it was stopped; what it has measured is kept.
     """
-    if options and not any(map(is_bench, map(Path, paths))):
+    if options and not any(map(is_bench, paths)):
         raise UsageError(
             f"{one_line(shlex.join(options), 80)!r} after -- are options of pytest, which measures folders "
             "and files of benchmarks; give one, such as bench_mine.py, or leave out the options"
         )
     listed = list(dict.fromkeys(paths))
-    files = grouped((run_file_of(path), path) for path in listed if is_bench(Path(path)))
+    _raise_if_lost(listed, options)
+    files = grouped((run_file_of(path), path) for path in listed if is_bench(path))
     for file, of in files.items():
         if len(of) > 1:
             raise UsageError(
                 f"{one_line(' and '.join(of), 200)} would both be measured into {file}; give one of them, "
                 "or a folder that has both"
             )
-    return [_measured(path, options, run or _run) if is_bench(Path(path)) else path for path in listed]
+    return [_measured(path, options, run or _run) if is_bench(path) else path for path in listed]
+
+
+def _raise_if_lost(paths: Sequence[str], options: Sequence[str]) -> None:
+    """Raise an error for what a measurement would end with, or would replace."""
+    for path in paths:
+        if not os.path.exists(path):  # noqa: PTH110 - any text
+            raise UsageError(
+                f"{one_line(path, 300)}: does not exist; give a run file, such as run.json, or a folder or a "
+                "file of benchmarks, such as bench_mine.py"
+            )
+    given = {Path(path).resolve() for path in paths}
+    for path in filter(is_bench, paths):
+        out = run_file_of(path)
+        if out.resolve() in given:
+            raise UsageError(
+                f"{one_line(path, 200)} would be measured into {out}, which is given too; give one of them"
+            )
+        if any(option.startswith("--benchmark-json") for option in options):
+            raise UsageError(
+                f"--benchmark-json after --: {one_line(path, 200)} is measured into {out}; leave it out"
+            )
 
 
 def run_file_of(path: str) -> Path:

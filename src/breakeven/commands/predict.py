@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -11,7 +12,7 @@ from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from breakeven.commands.arguments import directory_path, file_path, price, whole_number
-from breakeven.commands.base import NOT_JUDGED, OK, add_format, print_line, show, version
+from breakeven.commands.base import NOT_JUDGED, OK, add_format, notify, print_line, show, version
 from breakeven.commands.compare import append_to_summary
 from breakeven.commands.find_card import find_card
 from breakeven.errors import UsageError
@@ -145,7 +146,10 @@ def run(arguments: argparse.Namespace) -> int:
     from breakeven.runs import reader
 
     if not arguments.on:
-        CARD_FORMATS[arguments.format](all_shipped())
+        cards = all_shipped()
+        CARD_FORMATS[arguments.format](cards)
+        what = shlex.quote(one_line((*arguments.runs, "bench_mine.py")[0], 200))
+        notify(f"to predict one: breakeven predict {what} --on {cards[0].name}")
         return OK
     if not arguments.runs:
         raise UsageError(

@@ -17,7 +17,6 @@ from breakeven.case import Model
 from breakeven.grouping import grouped
 from breakeven.predict.cells import PredictedCell
 from breakeven.stats.crossing import (
-    LARGER,
     CrossingStatus,
     CrossingWarning,
     gaps_before,
@@ -95,7 +94,7 @@ class PredictedBreakEven:
         return low, "" if self.high is None else fmt.break_even(self.high)
 
     def _range(self) -> str:
-        larger = next((f"; {text}" for warning, text in LARGER.items() if warning in self.warnings), "")
+        larger = "; larger not predicted" if CrossingWarning.CUT_SHORT in self.warnings else ""
         return f"{fmt.batch_range(self.batches)}{larger}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -24,6 +25,9 @@ REMEDY = "make one with `breakeven card RUN... -o card.json`"
 LAUNCH_S = (1e-6, 500e-6)
 MIN_PER_S, MAX_FLOPS_PER_S, MAX_BYTES_PER_S = 1e6, 1e16, 2e13
 """No hardware is outside of these: seconds of a launch, operations and bytes per second."""
+
+Z90 = 1.645
+"""A normal 90% interval reaches this many standard deviations to each side."""
 
 SAME_HARDWARE = ("gpu", "gpu_count", "cpu", "cores")
 """The facts of a machine on which its card's numbers depend most; that of launches belongs to the host."""
@@ -81,6 +85,10 @@ class Card:
             Number.COPY: self.copied_bytes_per_s,
         }
         return values[number]
+
+    def within(self, name: str) -> float:
+        """Return the factor within which a number is known, in 9 of 10 cases, by its name in `log_sds`."""
+        return math.exp(Z90 * self.log_sds[name])
 
     def slowed(self, number: Number, factor: float, format_: str = "") -> Card:
         """Return the card of a machine whose `number` is this many times slower."""

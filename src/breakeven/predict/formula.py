@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from breakeven.predict.cards import Card, Number
+from breakeven.predict.cards import Z90, Card, Number
 from breakeven.predict.work import Work
 
 BACKWARD_OPERATORS = 12
@@ -32,9 +32,6 @@ within 12 times more or less. The fit of a card starts from it too."""
 
 MAX_BEYOND = 16
 """How many times larger, or smaller, than those that the card saw a batch may be without a wider band."""
-
-Z90 = 1.645
-"""A normal 90% interval reaches this many standard deviations to each side."""
 
 MIN_WIDENED = 1.1
 """A cause is given with the band if it widens the band by at least this factor."""

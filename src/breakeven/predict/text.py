@@ -81,8 +81,10 @@ def rent_sentences(found: Predictions) -> Iterator[str]:
 def rent_text(one: Rent) -> str:
     """Return what to rent for which cells."""
     minutes, count = fmt.plural(one.minutes, "minute"), fmt.plural(len(one.cells), "cell")
-    estimate = "an estimate, without setting it up"
-    return f"rent {one.machine} for about {minutes} ({estimate}) for the {count} in question"
+    return (
+        f"rent {one.machine} for about {minutes} (an estimate, without setting it up) for {count}: those to "
+        "measure, and those beside a break-even"
+    )
 
 
 def afterwards(found: Predictions) -> str:
@@ -90,8 +92,9 @@ def afterwards(found: Predictions) -> str:
     if not found.rents:
         return ""
     return (
-        f"then compare with `breakeven report RUN {found.rents[0].json} --baseline RUN/"
-        f"{found.baseline.device}`; {SHORT} instead of the list takes a first look at the extremes"
+        f"then compare with `breakeven report RUN.json {found.rents[0].json} --baseline RUN/"
+        f"{found.baseline.device}`, where RUN.json is the run file of this CPU; {SHORT} "
+        "instead of the list takes a first look at the extremes"
     )
 
 

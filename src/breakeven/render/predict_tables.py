@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from breakeven import format as fmt
 from breakeven.grouping import grouped
 from breakeven.predict.break_even import PredictedBreakEven
-from breakeven.predict.cards import Card
+from breakeven.predict.cards import Card, Number
 from breakeven.predict.cells import PredictedCell
 from breakeven.predict.costs import TrainingCost
 from breakeven.predict.prediction import Predictions
@@ -18,6 +18,9 @@ from breakeven.report.speedup import DeviceVerdict
 
 WIDE = "*"
 """The mark of a cell whose band is wider than usual."""
+
+VAGUE = 2.0
+"""A card's rate that is known only within this factor, or a larger one, is shown with it."""
 
 CARDS = "Cards that come with breakeven: machines that --on can name"
 
@@ -148,18 +151,27 @@ def _training_row(found: Predictions, one: TrainingCost) -> tuple[str, ...]:
 
 
 def _card_row(card: Card) -> tuple[str, ...]:
-    rates = [f"{_BRIEF.get(name, name)} {fmt.digits(rate / 1e12)}" for name, rate in card.flops_per_s.items()]
+    rates = [
+        f"{_BRIEF.get(name, name)} {fmt.digits(rate / 1e12)}{_within(card, name)}"
+        for name, rate in card.flops_per_s.items()
+    ]
     return (
         card.name,
         card.hardware,
         fmt.seconds(card.launch_s),
         f"{', '.join(rates)} TFLOP/s",
-        fmt.scaled(card.bytes_per_s, "B/s"),
-        fmt.scaled(card.copied_bytes_per_s, "B/s"),
+        f"{fmt.scaled(card.bytes_per_s, 'B/s')}{_within(card, Number.MEMORY)}",
+        f"{fmt.scaled(card.copied_bytes_per_s, 'B/s')}{_within(card, Number.COPY)}",
         _band(card),
         f"{fmt.plural(card.cells, 'cell')} of {fmt.plural(card.models, 'model')}, "
         f"batch {fmt.batch_range(card.batch_sizes)}",
     )
+
+
+def _within(card: Card, name: str) -> str:
+    """Return how far off a rate may be, where that is much: some rest on no step of the fit."""
+    factor = card.within(name)
+    return f" (within {fmt.digits(factor, 2)}x)" if factor >= VAGUE else ""
 
 
 def _band(card: Card) -> str:
