@@ -41,6 +41,12 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_collection_finish():
+    """Hide what was imported and collected from the garbage collector, which would walk it in many tests."""
+    gc.collect()
+    gc.freeze()
+
+
 HEAD = '''
 import pytest, torch
 from breakeven import Workload
@@ -155,10 +161,6 @@ def torch_is_loaded():
     import breakeven.render.report_terminal  # noqa: F401 - and with it rich, for the commands of later tests
 
     torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])  # the first optimizer imports the rest of torch
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture
@@ -169,14 +171,19 @@ def pytester(pytester):
 
 
 @pytest.fixture
-def bench(torch_is_loaded, pytester, monkeypatch):
+def garbage_is_kept(monkeypatch):
+    """Cells begin without collecting garbage, which takes longer than most tests: this process has loaded
+    torch, pytest twice and hypothesis.
+    """
+    monkeypatch.setattr("breakeven.measure.cells.gc", Mock(spec=gc))
+
+
+@pytest.fixture
+def bench(torch_is_loaded, garbage_is_kept, pytester, monkeypatch):
     """Return a project with benchmarks."""
     from breakeven.fitness import Load, Look
     from breakeven.measure.warmup import MinWarmup
 
-    # This process has loaded torch, pytest twice and hypothesis: collecting garbage before every cell would
-    # take most of a short run.
-    monkeypatch.setattr("breakeven.measure.cells.gc", Mock(spec=gc))
     # Whether this machine is busy concerns no test, and looking takes longer than the cases.
     monkeypatch.setattr("breakeven.plugin.measuring.take_look", lambda _: Look(Load(2, 0.0, 0.0, 0.0)))
     # No case needs warm caches, and no two canaries are compared.
