@@ -91,7 +91,7 @@ class Bench:
         pytester.makeini("[pytest]\n")
         pytester.makeconftest(QUICK_FACTS)
 
-    max_time_s = 0.05
+    max_time_s = 0.02
     """What `run` allows for a case; None for the default."""
 
     def write(self, source=PLAIN, path="bench/bench_mine.py", head=HEAD):
@@ -171,15 +171,21 @@ def pytester(pytester):
 
 
 @pytest.fixture
-def garbage_is_kept(monkeypatch):
-    """Cells begin without collecting garbage, which takes longer than most tests: this process has loaded
-    torch, pytest twice and hypothesis.
+def quick_cells(monkeypatch):
+    """Spare each cell what takes longer than its cases in this process, which has loaded torch, pytest twice
+    and hypothesis.
     """
+    import torch
+
     monkeypatch.setattr("breakeven.measure.cells.gc", Mock(spec=gc))
+    # Without such a device, torch records each seed with its whole stack trace, which is deep here.
+    for kind in (torch.cuda, torch.xpu, torch.mtia):
+        if not kind.is_available():
+            monkeypatch.setattr(kind, "manual_seed_all", lambda _: None)
 
 
 @pytest.fixture
-def bench(torch_is_loaded, garbage_is_kept, pytester, monkeypatch):
+def bench(torch_is_loaded, quick_cells, pytester, monkeypatch):
     """Return a project with benchmarks."""
     from breakeven.fitness import Load, Look
     from breakeven.measure.warmup import MinWarmup
@@ -189,8 +195,6 @@ def bench(torch_is_loaded, garbage_is_kept, pytester, monkeypatch):
     # No case needs warm caches, and no two canaries are compared.
     monkeypatch.setattr("breakeven.measure.runner.min_warmup", lambda *_, **__: MinWarmup(seconds=0))
     monkeypatch.setattr("breakeven.measure.canary.MAX_S", 0)
-    # Without a GPU torch records each seed with its whole stack trace, which is deep here.
-    monkeypatch.setattr("torch.cuda.manual_seed_all", lambda _: None)
     return Bench(pytester)
 
 

@@ -1,4 +1,4 @@
-"""Whether cells begin with a collection of garbage."""
+"""Whether cells begin with a collection of garbage: only in tests with `collecting`, as when measuring."""
 
 import gc
 
@@ -6,13 +6,13 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def quick_cells(garbage_is_kept):
-    """They do not, except in tests with `collecting`."""
+def every_cell_is_quick(quick_cells):
+    """Use `quick_cells` in all tests of measuring."""
 
 
 @pytest.fixture
 def collecting(monkeypatch):
-    """They do, as when measuring."""
+    """Collect garbage before each cell."""
     monkeypatch.setattr("breakeven.measure.cells.gc", gc)
     yield
     gc.freeze()
