@@ -41,6 +41,12 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_collection_finish():
+    """Hide what was imported and collected from the garbage collector, which would walk it in many tests."""
+    gc.collect()
+    gc.freeze()
+
+
 HEAD = '''
 import pytest, torch
 from breakeven import Workload
@@ -85,7 +91,7 @@ class Bench:
         pytester.makeini("[pytest]\n")
         pytester.makeconftest(QUICK_FACTS)
 
-    max_time_s = 0.05
+    max_time_s = 0.02
     """What `run` allows for a case; None for the default."""
 
     def write(self, source=PLAIN, path="bench/bench_mine.py", head=HEAD):
@@ -155,10 +161,6 @@ def torch_is_loaded():
     import breakeven.render.report_terminal  # noqa: F401 - and with it rich, for the commands of later tests
 
     torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])  # the first optimizer imports the rest of torch
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture
@@ -169,21 +171,30 @@ def pytester(pytester):
 
 
 @pytest.fixture
-def bench(torch_is_loaded, pytester, monkeypatch):
+def quick_cells(monkeypatch):
+    """Spare each cell what takes longer than its cases in this process, which has loaded torch, pytest twice
+    and hypothesis.
+    """
+    import torch
+
+    monkeypatch.setattr("breakeven.measure.cells.gc", Mock(spec=gc))
+    # Without such a device, torch records each seed with its whole stack trace, which is deep here.
+    for kind in (torch.cuda, torch.xpu, torch.mtia):
+        if not kind.is_available():
+            monkeypatch.setattr(kind, "manual_seed_all", lambda _: None)
+
+
+@pytest.fixture
+def bench(torch_is_loaded, quick_cells, pytester, monkeypatch):
     """Return a project with benchmarks."""
     from breakeven.fitness import Load, Look
     from breakeven.measure.warmup import MinWarmup
 
-    # This process has loaded torch, pytest twice and hypothesis: collecting garbage before every cell would
-    # take most of a short run.
-    monkeypatch.setattr("breakeven.measure.cells.gc", Mock(spec=gc))
     # Whether this machine is busy concerns no test, and looking takes longer than the cases.
     monkeypatch.setattr("breakeven.plugin.measuring.take_look", lambda _: Look(Load(2, 0.0, 0.0, 0.0)))
     # No case needs warm caches, and no two canaries are compared.
     monkeypatch.setattr("breakeven.measure.runner.min_warmup", lambda *_, **__: MinWarmup(seconds=0))
     monkeypatch.setattr("breakeven.measure.canary.MAX_S", 0)
-    # Without a GPU torch records each seed with its whole stack trace, which is deep here.
-    monkeypatch.setattr("torch.cuda.manual_seed_all", lambda _: None)
     return Bench(pytester)
 
 

@@ -88,7 +88,7 @@ def test_interrupted_recipe_is_called_again(cells):
     assert cells.workload(cell_of(1), recipe) is not before
 
 
-def test_frozen_for_a_cell():
+def test_frozen_for_a_cell(collecting):
     """What outlives a cell is hidden from the garbage collector until the end."""
     cells = CellCache(SimulatedClock())
     gc.unfreeze()
@@ -105,7 +105,7 @@ class Traceback:
         self.itself = self
 
 
-def test_failed_case_frees_what_was_frozen(cells):
+def test_failed_case_frees_what_was_frozen(collecting, cells):
     """A traceback that was alive when an earlier cell began may be garbage by now."""
     device, alive = Counted(SimulatedClock()), Traceback()
     seen = weakref.ref(alive)

@@ -167,7 +167,7 @@ def test_lost_device():
         bench.measure(workload="another")
 
 
-def test_memory_of_a_failed_case():
+def test_memory_of_a_failed_case(collecting):
     """While its error is alive, the traceback holds the model and the batch, and no memory is given back."""
     bench, models, left = Bench(), [], []
 

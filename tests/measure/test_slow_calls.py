@@ -63,7 +63,15 @@ class Bench:
 
 @pytest.mark.parametrize(("device_type", "phase"), [(Accelerator, "train"), (StallingHost, "forward")])
 @pytest.mark.parametrize(
-    "extra", [{1: 1.0}, {1: 10.0}, {1: 60.0}, {1: 5.0, 2: 5.0}, {1: 30.0, 2: 8.0, 3: 2.0}], ids=str
+    "extra",
+    [
+        {1: 1.0},
+        pytest.param({1: 10.0}, marks=pytest.mark.slow),
+        pytest.param({1: 60.0}, marks=pytest.mark.slow),
+        pytest.param({1: 5.0, 2: 5.0}, marks=pytest.mark.slow),
+        {1: 30.0, 2: 8.0, 3: 2.0},
+    ],
+    ids=str,
 )
 def test_slow_first_calls(device_type, phase, extra):
     """A model that prepares something, or is compiled in its first calls."""
@@ -96,7 +104,9 @@ def test_stalls_imply_nothing_for_others(phase):
     assert not isinstance(bench.measure(phase), str)
 
 
-@pytest.mark.parametrize("first", [2, 14, 40, 90])
+@pytest.mark.parametrize(
+    "first", [2, pytest.param(14, marks=pytest.mark.slow), 40, pytest.param(90, marks=pytest.mark.slow)]
+)
 def test_stall_of_some_seconds(first):
     """Whenever it comes, it costs the case in progress and no other."""
     bench = Bench(StallingHost, dict.fromkeys(range(first, first + 12), 1.0))

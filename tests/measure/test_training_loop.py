@@ -498,10 +498,9 @@ def bench_loop(train_benchmark, batch_size, accumulate, grad_scaler):
 """
 
 
-def test_fields_are_axes_of_a_sweep(pytester):
+def test_fields_are_axes_of_a_sweep(bench):
     """Every case is timed, and its facts are in the run file."""
-    pytester.makepyfile(bench_loop=BENCH)
-    result = pytester.runpytest_inprocess(
+    result = bench.write(BENCH, "bench_loop.py", head="").raw(
         "bench_loop.py",
         "-Werror",
         "--breakeven-devices=cpu",
@@ -511,7 +510,7 @@ def test_fields_are_axes_of_a_sweep(pytester):
         "--benchmark-json=run.json",
     )
     result.assert_outcomes(passed=8)
-    found = json.loads((pytester.path / "run.json").read_text())["benchmarks"]
+    found = bench.file()["benchmarks"]
     assert len({json.dumps(item["extra_info"]["axes"]) for item in found}) == 4
     for facts in (item["extra_info"] for item in found):
         assert facts["batches"] == facts["batch_shapes"] == 2

@@ -24,6 +24,8 @@ from breakeven.plugin.estimate import (
 from breakeven.plugin.step_times import StepLine
 from support.prompt_devices import Host, Prompt
 
+pytestmark = pytest.mark.usefixtures("quick_cells")
+
 MIN_WARMUP_S = {"cpu": 0.05, "cpu@1": 0.05, "cuda": 0.15}
 RESULTS = Path(__file__).parents[2] / "results"
 

@@ -149,7 +149,9 @@ def affine(rng, batches, floor, slope, n, noise):
     )
 
 
-@pytest.mark.parametrize(("n", "noise"), [(20, 0.02), (30, 0.05), (100, 0.10)])
+@pytest.mark.parametrize(
+    ("n", "noise"), [(20, 0.02), pytest.param(30, 0.05, marks=pytest.mark.slow), (100, 0.10)]
+)
 def test_coverage_of_the_break_even(n, noise):
     batches = [1, 4, 16, 64, 256, 1024]
     hits = bounded = 0

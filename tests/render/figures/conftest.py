@@ -70,6 +70,12 @@ def _boxes(figure):
     ]
 
 
+@pytest.fixture(scope="session")
+def boxes_of():
+    """Return the function that draws a figure and returns the (text, box) of each of its texts."""
+    return _boxes
+
+
 @pytest.fixture
 def look():
     """Return functions that read a drawn figure."""

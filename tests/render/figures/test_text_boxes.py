@@ -130,42 +130,38 @@ PARAMS = [
 
 
 @pytest.fixture(scope="module", params=PARAMS)
-def figures(request, tmp_path_factory):
-    """Each of our figures of one report, by its key."""
+def figures(request, tmp_path_factory, boxes_of):
+    """Each of our figures of one report, drawn, with its texts and their boxes, by its key."""
     if request.param in CONTENTS:
         found = reports.report(tmp_path_factory.mktemp("boxes"), *CONTENTS[request.param])
     else:
         found = analyze(reader.read(sorted(map(str, (RESULTS / request.param).glob("*.json")))))
     drawn = {key: FIGURES[key].draw(found) for key in OURS}
     assert drawn["speedup"] is not None
-    return {key: figure for key, figure in drawn.items() if figure is not None}
+    return {key: (figure, boxes_of(figure)) for key, figure in drawn.items() if figure is not None}
 
 
-def test_texts_are_apart(figures, look):
-    for key, figure in figures.items():
-        placed = [
-            (text, Bbox.from_extents(b.x0 + 1, b.y0 + 1, b.x1 - 1, b.y1 - 1))
-            for text, b in look.boxes(figure)
-        ]
+def test_texts_are_apart(figures):
+    for key, (_, boxes) in figures.items():
+        placed = [(text, Bbox.from_extents(b.x0 + 1, b.y0 + 1, b.x1 - 1, b.y1 - 1)) for text, b in boxes]
         for (one, its), (other, box_of_other) in combinations(placed, 2):
             assert not its.overlaps(box_of_other), (key, one, other)
 
 
-def test_texts_are_in_their_columns(figures, look):
+def test_texts_are_in_their_columns(figures):
     """A narrow screen shows each half of a figure alone."""
-    for figure in figures.values():
+    for figure, boxes in figures.values():
         pixels = figure.dpi / 72
         width, height = figure.get_size_inches() * figure.dpi
-        for text, found in look.boxes(figure):
+        for text, found in boxes:
             assert 0 <= found.x0 < found.x1 <= width, text
             assert 0 <= found.y0 < found.y1 <= height, text
             assert found.x1 <= HALF * pixels or found.x0 >= HALF * pixels, text
 
 
-def test_labels_are_beside_the_lines(figures, look):
+def test_labels_are_beside_the_lines(figures):
     """No text is on a line: labels are outside of the panels."""
-    for figure in figures.values():
-        texts = look.boxes(figure)
+    for figure, texts in figures.values():
         for ax in figure.axes:
             for line in ax.get_lines():
                 if line.get_gid() in ("line", "unity", "break-even"):
@@ -175,7 +171,7 @@ def test_labels_are_beside_the_lines(figures, look):
 
 def test_labels_are_as_high_as_their_panel(figures):
     """A panel has room for all of its labels."""
-    for figure in figures.values():
+    for figure, _ in figures.values():
         for ax in figure.axes:
             low, high = ax.get_window_extent().intervaly
             labels = [text for text in ax.texts if text.get_gid() == "label"]
