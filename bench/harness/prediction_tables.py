@@ -19,10 +19,12 @@ ABOUT = """\
 Written by `python bench/harness/predictions.py` from the committed run files. The steps of the benchmarks are
 counted without a GPU (`prediction-counts.json`), and no card was fitted to what it predicts here. The band is
 of 90%, and *coverage* is the share of the measured steps in it. *Right side of 1x*: the predicted and the
-measured step are on one side of the CPU's. *Firm*: the whole band is on one side of it."""
+measured step are on one side of the CPU's. *Firm*: the whole band of the speedup, which has the CPU's own
+interval too, is on one side of 1x."""
 PERFECT = """\
 Even a perfect prediction would miss: on the H200 a process differs from the median of the others of its run
-by {} in the median, and by up to {} in 90% of the cells. One run differs from another by more."""
+by {} in the median, and by up to {} in 90% of the cells. One run differs from another by more: the band must
+hold that, so it holds more than 90% of the models that were left out of the same run."""
 CARD_HEADS = "card; us per launch; TFLOP/s; memory TB/s; copy GB/s; band x/: in a run; from run to run"
 CARDS = """\
 Each rate is known within the factor in brackets (90%): 12 is what the fit assumes of a rate that limits no

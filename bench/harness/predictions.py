@@ -24,7 +24,9 @@ from breakeven.files import write_whole
 from breakeven.phases import HEADLINE
 from breakeven.predict import fit, formula
 from breakeven.predict.cards import Card
+from breakeven.predict.cells import PredictedCell, predict_cell
 from breakeven.predict.fit import Sample
+from breakeven.report.estimates import Estimate, estimates
 from breakeven.runs.reader import read_run
 from breakeven.runs.schema import CaseFacts, Run
 
@@ -41,12 +43,12 @@ GPU, CPU = "cuda", "cpu"
 
 @dataclass(frozen=True)
 class Predicted:
-    """A measured step in seconds, its prediction, and the CPU's step; None where that was not measured."""
+    """A measured step in seconds, its prediction, and how that compares with the CPU, if it was measured."""
 
     cell: Cell
     seconds: float
     step: formula.Step
-    cpu_s: float | None
+    compared: PredictedCell | None
 
     @property
     def error(self) -> float:
@@ -61,14 +63,14 @@ class Predicted:
     @property
     def is_right(self) -> bool:
         """Whether the predicted step is on the measured one's side of the CPU's."""
-        assert self.cpu_s is not None
-        return (self.step.seconds < self.cpu_s) == (self.seconds < self.cpu_s)
+        assert self.compared is not None
+        cpu_s = self.compared.baseline_s
+        return (self.step.seconds < cpu_s) == (self.seconds < cpu_s)
 
     @property
     def is_firm(self) -> bool:
-        """Whether the whole band is on one side of the CPU's step."""
-        assert self.cpu_s is not None
-        return not self.step.low_s <= self.cpu_s <= self.step.high_s
+        """Whether the whole band of the speedup, with the CPU's own interval, is on one side of 1."""
+        return self.compared is not None and self.compared.verdict.sign != 0
 
 
 class Measured:
@@ -94,9 +96,10 @@ class Measured:
         """Return the counted steps of the GPU."""
         return fit.samples_of(self.runs(*names), self.counts, GPU)
 
-    def cpu_s(self, *names: str) -> dict[Cell, float]:
-        """Return the CPU's steps in seconds."""
-        return {cell: one for run in self.runs(*names) for cell, one in _steps(run, CPU).items()}
+    def cpu(self, *names: str) -> dict[Cell, Estimate]:
+        """Return the CPU's steps."""
+        found = estimates(self.runs(*names))
+        return {one.key.cell: one for one in found if one.key.device == CPU and one.key.phase == HEADLINE}
 
     def card(self, names: Sequence[str], is_used: Callable[[Cell], bool] = lambda _: True) -> Card:
         """Return the card of some runs, fitted to some of their cells."""
@@ -105,14 +108,14 @@ class Measured:
 
     def left_out(self, names: Sequence[str], kind: Callable[[Cell], Hashable]) -> Iterator[Predicted]:
         """Yield the steps of each kind of cells, predicted by a card of the others."""
-        samples, cpu_s = self.samples(*names), self.cpu_s(*names)
+        samples, cpu = self.samples(*names), self.cpu(*names)
         for left in dict.fromkeys(kind(sample.cell) for sample in samples):
             card = self.card(names, lambda cell, left=left: kind(cell) != left)  # type: ignore[misc]
-            yield from _predicted(card, [one for one in samples if kind(one.cell) == left], cpu_s)
+            yield from _predicted(card, [one for one in samples if kind(one.cell) == left], cpu)
 
     def others(self, names: Sequence[str], of: Sequence[str]) -> Iterator[Predicted]:
         """Yield the steps of some runs, predicted by the card of others."""
-        yield from _predicted(self.card(names), self.samples(*of), self.cpu_s(*of))
+        yield from _predicted(self.card(names), self.samples(*of), self.cpu(*of))
 
     def process_errors(self, *names: str) -> list[float]:
         """Return how far each process is from the median of the others of its run, in logarithms."""
@@ -131,7 +134,7 @@ class Measured:
 def figures(predicted: Iterable[Predicted]) -> Json:
     """Return the figures of some predictions: errors and bands as factors above 1, and counts of cells."""
     found = list(predicted)
-    both = [one for one in found if one.cpu_s is not None]
+    both = [one for one in found if one.compared is not None]
     firm = [one for one in both if one.is_firm]
     errors = [abs(one.error) for one in found]
     return {
@@ -170,6 +173,7 @@ ALTERNATIVES: dict[str, list[tuple[Any, str, Any]]] = {
     "without a shortest kernel": [(formula, "KERNEL_S", 0.0)],
     "a shortest kernel of 10 us": [(formula, "KERNEL_S", 1e-5)],
     "without a spread from run to run": [(fit, "RUN_LOG_SD", 0.0)],
+    "a spread of 0.1 from run to run": [(fit, "RUN_LOG_SD", 0.1)],
 }
 """What else the formula could be: the constants that differ."""
 
@@ -219,10 +223,12 @@ def main() -> None:
     print(page(result))
 
 
-def _predicted(card: Card, samples: Iterable[Sample], cpu_s: Mapping[Cell, float]) -> Iterator[Predicted]:
+def _predicted(card: Card, samples: Iterable[Sample], cpu: Mapping[Cell, Estimate]) -> Iterator[Predicted]:
     for one in samples:
         step = formula.predict_step(card, one.work, one.cell.batch_size)
-        yield Predicted(one.cell, one.seconds, step, cpu_s.get(one.cell))
+        base = cpu.get(one.cell)
+        compared = None if base is None else predict_cell(card, one.work, base)
+        yield Predicted(one.cell, one.seconds, step, compared)
 
 
 def _steps(run: Run, device: str) -> dict[Cell, float]:

@@ -1,8 +1,10 @@
 """Where the benchmarks of a run are, by its command."""
 
+from pathlib import Path
+
 import pytest
 
-from breakeven.commands.bench_paths import BenchPaths, given_paths, paths_in
+from breakeven.commands.bench_paths import BenchPaths, as_argument, given_paths, paths_in
 from breakeven.errors import UsageError
 
 
@@ -19,6 +21,8 @@ def project(tmp_path, monkeypatch):
         (tmp_path / path).write_text("")
     (tmp_path / "here/run.json").write_text("{}")
     (tmp_path / "here/my bench").mkdir()
+    (tmp_path / "here/leads_out").symlink_to(tmp_path / "out")
+    (tmp_path / "here/loop").symlink_to("loop")
     monkeypatch.chdir(tmp_path / "here")
 
 
@@ -54,11 +58,22 @@ def test_another_directory(command):
     "command",
     ["", "pytest", "pytest gone", "pytest run.json", "breakeven merge bench", "echo bench", "pytest 'bench",
      "cd .. && pytest out", "pytest ../out", "pytest /etc", "pytest " + "a" * 5000, "pytest 'a\0b'",
-     "pytest -k bench"],
+     "pytest -k bench", "cd ../out && pytest ../here/bench", "pytest leads_out",
+     "cd leads_out && pytest ../bench", "pytest loop"],
 )  # fmt: skip
 def test_no_benchmarks_here(command):
     """Those elsewhere are not taken from a run file: pytest executes what is there."""
     assert paths_in(command) is None
+
+
+def test_options_are_not_taken():
+    """Of a command from a file, pytest gets paths alone, and none that it would take for an option."""
+    for name in ("-p evil", "@args"):
+        Path(name).mkdir()
+    assert paths_in(
+        "pytest -p evil -c x.ini --rootdir=.. -o a=b ';rm' bench '-p evil' '@args'"
+    ) == BenchPaths(("bench", "@args"))
+    assert as_argument("@args") == "./@args"
 
 
 def test_given_paths():

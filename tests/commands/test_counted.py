@@ -123,7 +123,7 @@ def test_another_directory(project, tmp_path):
     execute, jobs = answering()
     (tmp_path / "a b/-bench").mkdir(parents=True)
     counted(read(project({}, command="cd 'a b' && pytest -- ./-bench")), execute=execute)
-    assert jobs[0][0].startswith("cd 'a b' && ")
+    assert jobs[0][0].startswith(f"cd '{tmp_path}/a b' && ")
     assert jobs[0][0].endswith(" ./-bench")
 
 
@@ -175,6 +175,57 @@ def test_cut_answers(project):
 
     assert found.of.keys() == {cell(1)}
     assert found.unknown == {cell(2): "pytest ended with exit code -9 before it was counted"}
+
+
+HOSTILE = (
+    b'{"cell": 99, "facts": {}}', b"{}", b'{"cell": -1, "unknown": "x"}', b'{"cell": [1]}', b"null", b"[]",
+    b'{"cell": "x", "facts": []}', b"\xff", b"[" * 5000, b"",
+)  # fmt: skip
+
+
+def test_answers_of_others(project):
+    """Lines that a benchmark wrote among the answers are ignored, and so is a file that it removed."""
+    execute, _ = answering()
+
+    def spoiled(job):
+        with job.out.open("ab") as file:
+            file.write(b"\n".join((*HOSTILE, b"")))
+        return execute(job)
+
+    def removed(job):
+        execute(job)
+        job.out.unlink()
+        return 1
+
+    path = project({"batch_size": 1}, {"batch_size": 2})
+    assert counted(read(path), execute=spoiled).of.keys() == {cell(1), cell(2)}
+    assert counted(read(path), execute=removed).unknown.keys() == {cell(1), cell(2)}
+
+
+@pytest.mark.parametrize(
+    ("late", "why"),
+    [("", "pytest ended with exit code 139 before it was counted"), ("x", "took longer than 300 s")],
+)
+def test_a_function_that_ends_the_process(project, late, why):
+    """It costs its own cells; those of other functions are counted in another process."""
+
+    def execute(job):
+        request = CountRequest(Path(job.environment[VARIABLE]))
+        for index, one in enumerate(request.cells()):
+            if one.workload == "crashing":
+                (request.directory / "current").write_text(str(index))
+                (request.directory / "late").write_text(late)
+                return 139
+            request.answer(index, {"operators": 1})
+        return 0
+
+    path = project(
+        *({"batch_size": size, "workload": name} for name in ("a", "crashing", "z") for size in (1, 2))
+    )
+    found = counted(read(path), execute=execute)
+    assert {one.workload for one in found.of} == {"a", "z"}
+    assert [one.batch_size for one in found.unknown] == [1, 2]
+    assert all(why in line for line in found.unknown.values())
 
 
 def test_weak_sweeps(project):

@@ -144,7 +144,8 @@ def test_output_and_exit_code(capfd):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_a_signal(tmp_path):
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal(tmp_path, name):
     """pytest gets it too, and is waited for, since it keeps what it has measured."""
     kept = tmp_path / "kept"
     script = """
@@ -156,6 +157,22 @@ signal.signal(signal.SIGTERM, keep)
 os.kill(os.getppid(), signal.SIGTERM)
 signal.pause()
 """
+    script = script.replace("SIGTERM", name)
     with pytest.raises(KeyboardInterrupt):
         module._run([sys.executable, "-c", script, str(kept)])
     assert kept.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_second_signal():
+    """What ignores the first one is killed; pytest gets each once, also from a terminal."""
+    script = """
+import os, signal, sys
+assert os.getpgid(0) == os.getpid() != os.getpgid(os.getppid())
+signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getppid(), signal.SIGTERM))
+os.kill(os.getppid(), signal.SIGTERM)
+while True:
+    signal.pause()
+"""
+    with pytest.raises(KeyboardInterrupt):
+        module._run([sys.executable, "-c", script])

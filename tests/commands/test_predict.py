@@ -264,7 +264,15 @@ def test_unknown_machine(run, h100, capsys):
 
 def test_machine_twice(run, h100, capsys):
     line = refused(capsys, run, "--on", f"{h100},h100-16core.json")
-    assert "two machines are named 'h100-16core'; give each once" in line
+    assert "two machines are named h100-16core; give each once" in line
+
+
+def test_machines_of_one_file_name(run, capsys):
+    """The list of cases of the one would replace that of the other."""
+    for name in ("my card", "My_card"):
+        write_card(card(name), Path(f"{name}.json"))
+    line = refused(capsys, run, "--on", "my card.json", "--on", "My_card.json")
+    assert "two machines are named my card, My_card; give each once" in line
 
 
 def test_no_machine(run, h100, capsys):

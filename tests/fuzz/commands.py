@@ -50,6 +50,12 @@ _VALUES = {
     "--runs": ("0", "1", "2"),
     "--instances": ("1", "0"),
     "--wait": ("1s",),
+    "--on": ("card.json", "cuda.json", "h100-16core", "h100-16core,h200-16core"),
+    "--against": ("card.json", "h100-16core"),
+    "--steps": ("200000", "1"),
+    "--name": ("mine", ""),
+    "--device": ("cuda", "cpu"),
+    "--bench": ("none",),
 }
 
 
@@ -104,7 +110,17 @@ SCENARIOS = (
     Scenario(
         "ci base", ("ci", "base"), _all(), 1, {"ASKED": "", "TARGET": "", "BEFORE": "", "GITHUB_OUTPUT": "o"}
     ),
+    Scenario("predict", ("predict", "cpu.json", "--on", "card.json"), _all("counted"), 8),
+    Scenario(
+        "predict as json", ("predict", "cpu.json", "--on=card.json", "--format=json"), _all("counted"), 8
+    ),
+    Scenario(
+        "predict by a run", ("predict", "cpu.json", "--on", "cuda.json", "-o", "page"), _all("counted"), 2
+    ),
+    Scenario("predict what is predicted", ("predict", "card.json", "--on", "card.json"), _all("counted"), 1),
+    Scenario("card", ("card", "cuda.json", "-o", "made.json"), _all("counted"), 4),
     Scenario("doctor", ("doctor",), _all(), 1),
+    Scenario("doctor against", ("doctor", "--against", "card.json"), _all("counted"), 1),
 )
 
 

@@ -42,6 +42,7 @@ class Corpus:
     """Valid files by their path, for each use."""
 
     runs: Files
+    counted: Files
     shards: Files
     journal: Files
     store: Files
@@ -74,6 +75,11 @@ def build(folder: Path) -> Corpus:
     shutil.rmtree(folder)
     return Corpus(
         runs=runs,
+        counted={
+            "cpu.json": as_json(seeds.counted_file()),
+            "cuda.json": as_json(seeds.counted_file("cuda")),
+            "card.json": as_json(seeds.CARD),
+        },
         shards={f"shard{i}.json": as_json(seeds.shard_file(i)) for i in (1, 2)},
         journal={"run.json.journal": b"".join(as_json(line) + b"\n" for line in seeds.journal_lines())},
         store=store,

@@ -6,6 +6,7 @@ reader by another name, that is the second one.
 
 import argparse
 import inspect
+import json
 from collections.abc import Callable, Iterable
 from functools import partial
 from keyword import iskeyword
@@ -16,7 +17,15 @@ from typing import Any
 
 from fuzz import seeds
 from fuzz.attempts import Answer, Attempt, Kind, Target, first_found, unsound
-from fuzz.mutations import changed_bytes, changed_json, changed_lines, changed_text, changed_value, hostile
+from fuzz.mutations import (
+    as_json,
+    changed_bytes,
+    changed_json,
+    changed_lines,
+    changed_text,
+    changed_value,
+    hostile,
+)
 from fuzz.values import DEVICES, TEXTS
 
 Call = Callable[..., object]
@@ -35,6 +44,12 @@ def targets() -> list[Target]:
         _of_file("journal", ("breakeven.runs.journal:read_journal",), _journal, 12,
         then="breakeven.runs.recovery:run_file_of"),
         _of_file("accepted.json", _ACCEPTED, partial(_json, seeds.ACCEPTED), 8),
+        _of_file("card", ("breakeven.predict.cards:read_card",), partial(_json, seeds.CARD), 12),
+        _prediction(),
+        _fit(),
+        _of_file("prediction as a run", _READ_RUN, partial(_json, {"schema": 1, "predicted": True}), 1),
+        _answers(),
+        _of_text("command of a run", ("breakeven.commands.bench_paths:paths_in",)),
         _plan(),
         _floor(),
         _cases(),
@@ -162,6 +177,88 @@ def _analysis() -> Target | None:
         return Attempt("to_json(analyze(read([...])))", lambda: answered(act))
 
     return Target("analysis", prepare, 2)
+
+
+def _prediction() -> Target | None:
+    """Return the target of a prediction, from a card and from counts that are changed."""
+    predict = first_found("breakeven.predict.prediction:predict")
+    to_json = first_found("breakeven.render.predict_data:to_json")
+    if predict is None:
+        return None
+    from breakeven.commands.counted import counted
+    from breakeven.predict.cards import read_card
+    from breakeven.report.report import analyze
+    from breakeven.runs.reader import read
+
+    def act() -> None:
+        runs = read([FILE])
+        counts = counted(runs, execute=lambda _: 1)
+        found = predict(analyze(runs), counts, [read_card("card.json")], steps=10**12)
+        json.loads(to_json(found), parse_constant=float.fromhex)
+
+    def prepare(rng: Random) -> Attempt:
+        card, run = changed_json(seeds.CARD, rng), changed_json(seeds.counted_file(), rng)
+        which = rng.random()
+        Path("card.json").write_bytes(card if which < 0.7 else as_json(seeds.CARD))
+        Path(FILE).write_bytes(run if which > 0.5 else as_json(seeds.counted_file()))
+        return Attempt("predict(analyze(read(...)), counted(...), [read_card(...)])", lambda: answered(act))
+
+    return Target("prediction", prepare, 8)
+
+
+def _fit() -> Target | None:
+    fit_card = first_found("breakeven.predict.fit:fit_card")
+    if fit_card is None:
+        return None
+    from breakeven.commands.counted import counted
+    from breakeven.predict.cards import read_card, write_card
+    from breakeven.runs.reader import read
+
+    def act() -> None:
+        runs = read([FILE])
+        card = fit_card(runs.runs, counted(runs, execute=lambda _: 1).of, "card")
+        write_card(card, Path("card.json"))
+        read_card("card.json")
+
+    def prepare(rng: Random) -> Attempt:
+        Path(FILE).write_bytes(changed_json(seeds.counted_file("cuda"), rng))
+        return Attempt("read_card(write_card(fit_card(...)))", lambda: answered(act))
+
+    return Target("fitted card", prepare, 4)
+
+
+def _answers() -> Target | None:
+    """Return the target of the answers of a process that counts."""
+    counted = first_found("breakeven.commands.counted:counted")
+    if counted is None:
+        return None
+    from breakeven.runs.reader import read
+
+    lines = [
+        {"cell": 0, "facts": {"operators": 60, "flops_by_format": {"float32": 1e9}, "moved_bytes": 1e6}},
+        {"cell": 1, "unknown": "it cannot be traced"},
+        {"cell": 2, "facts": {"operators_unknown": "a compiled model"}},
+    ]
+
+    def act(raw: bytes, current: bytes) -> None:
+        def execute(job: Any) -> int:
+            job.out.write_bytes(raw)
+            for name in ("current", "late"):
+                job.out.with_name(name).write_bytes(current)
+            job.log.write_bytes(raw)
+            return 1
+
+        counted(read([FILE]), ".", execute)
+
+    def prepare(rng: Random) -> Attempt:
+        made = seeds.counted_file()
+        for one in made["benchmarks"]:
+            del one["extra_info"]["operators"]
+        Path(FILE).write_bytes(as_json(made))
+        raw, current = changed_lines(lines, rng), changed_text("1", rng).encode("utf-8", "surrogatepass")
+        return Attempt(f"counted(...) of {raw[:500]!r}", lambda: answered(lambda: act(raw, current)))
+
+    return Target("answers of a count", prepare, 4)
 
 
 def _plan() -> Target | None:

@@ -168,6 +168,38 @@ FLOOR = {
     1.2]},
 }  # fmt: skip
 
+_COUNTS = {
+    "operators": 60, "kernels": 61, "flops_by_format": {"float32": 1.0e9, "tf32": 1e8}, "moved_bytes": 5e6,
+    "batch_bytes": 4096,
+}  # fmt: skip
+
+CARD = {
+    "schema": 1, "kind": "card", "name": "h100-16core", "hardware": "Xeon, 16 cores, H100", "class_id": "c1",
+    "device": "cuda", "machine": {"cpu": "Xeon", "cores": 16, "gpu": "NVIDIA H100", "gpu_count": 1},
+    "launch_s": 3.5e-5, "flops_per_s": {"float32": 5e13, "tf32": 1.4e14}, "bytes_per_s": 1.5e12,
+    "copied_bytes_per_s": 8e9, "process_log_sd": 0.2, "low_log": -0.4, "high_log": 0.4,
+    "log_sds": {"launches": 0.04, "float32": 0.3, "tf32": 1.0, "memory": 0.2, "copy": 0.1},
+    "cells": 50, "models": 12, "runs": 1, "processes": 5, "batch_sizes": [1, 4096],
+}  # fmt: skip
+
+
+def counted_file(device: str = "cpu") -> dict[str, Any]:
+    """Return a run of four models whose steps were counted, from which a card can be fitted."""
+    timed = [
+        benchmark(
+            [scale * (batch + 10) * (1 + 0.01 * i) for i in range(6)],
+            device=device, phase="train", batch_size=batch, axes={"width": width}, workload=workload,
+            processes=[3, 3], **{**_COUNTS, "moved_bytes": 1e6 * batch * width},
+        )
+        for workload, scale in (("mlp", 0.001), ("cnn", 0.002))
+        for width in (64, 512)
+        for batch in (1, 64, 512)
+    ]  # fmt: skip
+    made = run(timed, [], copy.deepcopy(MACHINE), "2026-01-02T03:04:05+00:00")
+    made["breakeven"] |= {"command": "pytest none --breakeven-sweep=full", "complete": True}
+    return made
+
+
 CASES = "\ufeffmlp train cpu batch=1 width=64\n# a comment\n\nmlp train cuda batch=64 width=64\r\n"
 
 PLAN = {

@@ -23,9 +23,11 @@ from fuzz.shells import Printed, checked, run_command
 
 LIMITS = Limits(cpu_s=5.0, wall_s=60.0, memory_bytes=2**30)
 
-FILES = "file|journal|plan|accepted|shards|noise"
+FILES = "file|journal|plan|accepted|shards|noise|^card"
 
-QUICK = "^(report|compare|history check|history add|history accept|merge|recover|ab, resumed)$"
+QUICK = (
+    "^(predict( as json)?|report|compare|history check|history add|history accept|merge|recover|ab, resumed)$"
+)
 """The command lines that take a tenth of a second."""
 
 
@@ -42,7 +44,8 @@ def found(made, count, limits=LIMITS):
 
 
 def test_no_bug_in_readers(campaign):
-    assert names(found(campaign(READERS, f"^(?!device$|.*({FILES}))"), 200)) == []
+    assert names(found(campaign(READERS, f"^(?!device$|fitted card$|prediction$|.*({FILES}))"), 200)) == []
+    assert names(found(campaign(READERS, "^prediction$"), 20)) == []
 
 
 def test_no_bug_in_commands(campaign):
@@ -71,8 +74,9 @@ def test_unchanged_files(tmp_path):
             with corpus.inside(tmp_path / "work"):
                 corpus.place(scenario.files(made))
                 codes[scenario.name] = run_command(scenario.words).code
-    refused = {"fleet": 2, "ci base": 2}  # they are given no folder of benchmarks, and no repository
-    judged = {"compare": 1, "compare as json": 1, "compare plain": 3, "ab, resumed": 3}
+    # They are given no folder of benchmarks, no repository, and a card in place of a run.
+    refused = {"fleet": 2, "ci base": 2, "predict what is predicted": 2}
+    judged = {"compare": 1, "compare as json": 1, "compare plain": 3, "ab, resumed": 3, "doctor against": 3}
     regressed = {"history check": 1, "history check as json": 1}
     assert codes == dict.fromkeys(codes, 0) | refused | judged | regressed
 
@@ -85,7 +89,7 @@ def test_inputs_reach_the_end(campaign):
         answers.setdefault(one.target, set()).add(one.answer.word)
     assert {name for name, words in answers.items() if words >= {"ok", "refused"}} == {
         "run file, to report", "run file, to compare", "whole run file", "shards", "journal", "accepted.json",
-        "plan.json", "noise floor",
+        "plan.json", "noise floor", "card",
     }  # fmt: skip
 
 
@@ -125,6 +129,12 @@ def test_finds_a_missing_check(campaign, monkeypatch):
     """A field that is used as an object, whatever it is."""
     monkeypatch.setattr("breakeven.runs.machine.mapping", lambda value: value)
     assert kinds(campaign(READERS, "^run file"), 60) == {Kind.TRACEBACK}
+
+
+def test_finds_an_answer_that_is_trusted(campaign, monkeypatch):
+    """A line of a process that counts, used as an object."""
+    monkeypatch.setattr("breakeven.commands.counted.mapping", lambda value: value)
+    assert kinds(campaign(READERS, "^answers"), 40) == {Kind.TRACEBACK}
 
 
 def test_finds_a_hang(campaign, monkeypatch):

@@ -8,8 +8,15 @@ from torch import nn
 
 from breakeven.case import CaseKey
 from breakeven.measure import counts
-from breakeven.measure.counts import CLOSURE, COMPILED, CountedModels, count_step, counted_facts
-from breakeven.measure.flops import MAX_COUNT_S, TOO_LONG
+from breakeven.measure.counts import (
+    CLOSURE,
+    COMPILED,
+    MAX_COUNT_S,
+    TOO_LONG,
+    CountedModels,
+    count_step,
+    counted_facts,
+)
 from breakeven.measure.fused_operators import RNN_LAUNCHES
 from breakeven.measure.operators import CHUNK, MAX_CHUNKS, launches
 from breakeven.measure.simulated import SimulatedClock
@@ -89,6 +96,51 @@ def test_optimizers(optimizer, launched):
 def test_fused_optimizer_reads_everything_once():
     weights = 4 * (IN * OUT + OUT)
     assert work(workload(optimizer=partial(torch.optim.Adam, fused=True)), "step")[2] == 7 * weights
+
+
+def own_step(training):
+    training.optimizer.zero_grad()
+    loss = training.model(training.inputs).sum()
+    loss.backward()
+    training.optimizer.step()
+    return loss
+
+
+def test_fused_optimizer_in_a_step_of_ones_own():
+    whole, own = (
+        count_step(workload(optimizer=partial(torch.optim.Adam, fused=True), training_step=step))
+        for step in (None, own_step)
+    )
+    assert own.of(Phase.TRAIN).operators == whole.of(Phase.TRAIN).operators == 5 + 2
+    assert own.of(Phase.TRAIN).moved_bytes == whole.of(Phase.TRAIN).moved_bytes
+
+
+def test_clipping_before_a_fused_optimizer():
+    plain, clipped = (
+        operators(workload(optimizer=partial(SGD, fused=fused), clip_grad_norm=1.0))["step"]
+        for fused in (False, True)
+    )
+    assert clipped - plain == 2 - 1
+
+
+@pytest.mark.parametrize(
+    "options", [{"capturable": True}, {"lr": torch.tensor(0.1)}, {"amsgrad": True}], ids=str
+)
+def test_options_of_optimizers(options):
+    """One that can be captured as the others; a tensor as the rate updates one weight after the other."""
+    assert operators(workload(optimizer=partial(torch.optim.Adam, **options)))["step"] in (7, 8, 14)
+
+
+DENSE = sorted(
+    name for name, made in vars(torch.optim).items()
+    if isinstance(made, type) and name not in ("Optimizer", "LBFGS", "SparseAdam")
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_every_optimizer(name):
+    model = nn.Linear(IN, OUT, bias=name != "Muon")  # which takes matrices only
+    assert operators(workload(model, optimizer=partial(getattr(torch.optim, name), lr=0.1)))["step"] >= 1
 
 
 def test_launches_of_lists():
@@ -175,6 +227,86 @@ class Attends(nn.Module):
         return nn.functional.scaled_dot_product_attention(one, one, one)
 
 
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+def test_dropout_is_fused(dtype):
+    """One operator in each direction, instead of a random mask that is scaled and multiplied."""
+    plain, dropped = (
+        operators(workload(nn.Sequential(nn.Linear(IN, OUT), nn.Dropout(part)), autocast=dtype))
+        for part in (0.0, 0.5)
+    )
+    assert dropped["forward"] - plain["forward"] == 1
+    # Without it, the gradient of the sum is a view.
+    assert dropped["backward"] - plain["backward"] == 1
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["Conv", "ConvTranspose"])
+def test_autocast_casts_before_a_convolution_checks_dtypes(kind, rank):
+    """The second layer's input is in the dtype already, its weights are not."""
+    made = getattr(nn, f"{kind}{rank}d")
+    model = nn.Sequential(made(2, 2, 1), made(2, 2, 1))
+    inputs = torch.ones(N, 2, *[4] * rank)
+    plain, cast = (operators(workload(model, inputs, autocast=one)) for one in (None, torch.bfloat16))
+    assert cast["forward"] - plain["forward"] == 3 + 2
+    assert set(work(workload(model, inputs, autocast=torch.bfloat16), "backward")[1]) == {"bfloat16"}
+
+
+class Region(nn.Module):
+    """Computes under autocast by itself."""
+
+    def __init__(self, device_type, dtype=torch.bfloat16, again=False):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(IN, IN), nn.ReLU(), nn.Linear(IN, OUT))
+        self.device_type, self.dtype, self.again = device_type, dtype, again
+
+    def forward(self, inputs):
+        device_type = self.device_type or inputs.device.type
+        with torch.autocast(device_type, dtype=self.dtype, enabled=self.dtype is not None):
+            if self.again:
+                return torch.utils.checkpoint.checkpoint(self.layers, inputs, use_reentrant=False)
+            return self.layers(inputs)
+
+
+@pytest.mark.parametrize("device_type", ["cuda", None])
+def test_autocast_of_the_model(device_type):
+    made = Region(device_type)
+    assert operators(workload(made)) == operators(workload(made.layers, autocast=torch.bfloat16))
+    assert torch.autocast("cpu").fast_dtype is torch.bfloat16  # torch's own again
+
+
+def test_autocast_of_the_model_that_is_computed_again():
+    plain, again = (count_step(workload(Region("cuda", again=again))) for again in (False, True))
+    forward, backward = plain.parts["forward"].flops, again.parts["backward"].flops
+    assert set(forward) == set(backward) == {"bfloat16"}
+    of_last = 2 * N * IN * OUT  # its output is not needed again
+    assert backward.total() == plain.parts["backward"].flops.total() + forward.total() - of_last
+
+
+def test_what_comes_before_autocast():
+    """In each step, not only in the first."""
+    found = count_step(workload(nn.Sequential(nn.Linear(IN, IN), Region("cuda")))).parts["forward"].flops
+    assert found == {"float32": 2 * N * IN * IN, "bfloat16": 2 * N * IN * (IN + OUT)}
+
+
+def test_a_part_without_autocast():
+    found = count_step(workload(Region("cuda", dtype=None), autocast=torch.bfloat16))
+    assert set(found.parts["forward"].flops) == {"float32"}
+
+
+class Biased(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(N, N))
+
+    def forward(self, inputs):
+        return nn.functional.scaled_dot_product_attention(inputs, inputs, inputs, attn_mask=self.bias)
+
+
+def test_attention_with_a_trained_bias():
+    """Its gradient is there, so that its optimizer updates it."""
+    assert operators(workload(Biased(), torch.ones(2, N, IN)))["step"] == 1
+
+
 def test_attention_is_fused():
     """One operator forward, two backward, instead of products, a softmax and their gradients."""
     samples, length = 2, 11
@@ -227,14 +359,7 @@ def test_scaler_and_clipping():
 
 
 def test_own_step():
-    def step(training):
-        training.optimizer.zero_grad()
-        loss = training.model(training.inputs).sum()
-        loss.backward()
-        training.optimizer.step()
-        return loss
-
-    whole = count_step(workload(training_step=step))
+    whole = count_step(workload(training_step=own_step))
     assert whole.of(Phase.TRAIN).operators == count_step(workload()).of(Phase.TRAIN).operators
     assert whole.of(Phase.FORWARD) is None
 
@@ -259,15 +384,47 @@ def test_model_that_needs_data():
     assert found.operators == plain.operators + 1
 
 
+def compiled():
+    made = layer()
+    made.compile(backend="eager")
+    return made
+
+
+class LooksAtTokens(nn.Module):
+    """Looks at its inputs, at numbers that it makes, and masks; its weights have no data."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(9, OUT)
+
+    def forward(self, tokens):
+        assert self.table.weight.is_meta
+        places = torch.arange(tokens.shape[1], device=self.table.weight.device)
+        if (tokens == 0).any() or places[-1].item() != 4:
+            raise ValueError
+        return self.table(tokens) * (tokens > 1)[..., None]
+
+
+def test_model_that_looks_at_its_tokens():
+    """It is counted without arithmetic: compared are the operators that it has, and the looks."""
+    found = count_step(workload(LooksAtTokens(), torch.ones(N, 5, dtype=torch.int64)))
+    # The numbers, a comparison and `any`, another comparison, the table, the product, and the sum.
+    assert found.parts["forward"].operators == 7
+    assert found.parts["transfer"].operators == 0
+    assert found.parts["forward"].moved_bytes > 2 * 4 * N * 5 * OUT
+
+
 @pytest.mark.parametrize(
     ("what", "reason"),
     [
         (workload(compile=True), COMPILED),
+        (workload(nn.Sequential(compiled())), COMPILED),
+        (workload(nn.Embedding(9, OUT, sparse=True), torch.zeros(N, dtype=torch.int64)), "layout"),
         (workload(optimizer=torch.optim.LBFGS), CLOSURE),
         (workload(nn.Linear(IN + 1, OUT)), "RuntimeError: mat1 and mat2 shapes cannot be"),
         (workload(loss=lambda *_: None), "the loss is None, expected one number"),
     ],
-    ids=["compiled", "closure", "fails", "no loss"],
+    ids=["compiled", "compiled part", "sparse", "closure", "fails", "no loss"],
 )
 def test_unknown(what, reason):
     """The reason is one line."""

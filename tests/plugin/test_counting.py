@@ -1,6 +1,8 @@
 """A pytest process that counts the wanted cells of benchmarks, instead of timing them."""
 
 import json
+import subprocess
+import sys
 from importlib import import_module
 
 import pytest
@@ -50,6 +52,54 @@ def test_facts_of_a_step(bench, count):
     assert facts["batch_bytes"] == 4 * 16 * (4 + 2)
     assert facts["operators"] > 0
     assert facts["moved_bytes"] > facts["batch_bytes"]
+
+
+@pytest.mark.parametrize("cells", [None, "", "[[1]]", "{", "[" * 5000, '[["a", 1, 1]]'])
+def test_a_variable_by_hand(bench, tmp_path, monkeypatch, cells):
+    """It is one line, and exit code 4."""
+    bench.write(MINE)
+    if cells is not None:
+        (tmp_path / "cells").write_text(cells)
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    result = bench.raw("bench")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    [line] = [line for line in result.errlines if line]
+    assert line.startswith(f"ERROR: {VARIABLE}=")
+    assert "does not name a directory with cells to count" in line
+
+
+def test_what_is_counted_is_noted(bench, count, tmp_path):
+    """The parent process learns which cell ended this one, or took too long."""
+    bench.write(
+        f"""
+@pytest.mark.sweep(batch_size=[1, 16])
+def bench_mine(train_benchmark, batch_size):
+    note(open({str(tmp_path / "current")!r}).read())
+    train_benchmark(lambda: workload(batch_size, 4))
+"""
+    )
+    count(mine(16), mine(1))
+    assert sorted(bench.notes()) == ["0", "1"]
+
+
+def test_a_cell_that_takes_too_long(tmp_path):
+    """The process ends, also in compiled code, and the other one learns why."""
+    script = f"""
+import time
+from pathlib import Path
+from breakeven.experiment import count_request
+count_request.MAX_S = 0.05
+request = count_request.CountRequest(Path({str(tmp_path)!r}))
+with request.current(0):
+    pass
+with request.current(1):
+    time.sleep(60)
+"""
+    request = CountRequest(tmp_path)
+    with request.current(0):
+        assert request.interrupted() == (0, False)
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 1
+    assert request.interrupted() == (1, True)
 
 
 def test_only_wanted_cells(bench, count, monkeypatch):

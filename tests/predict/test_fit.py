@@ -126,7 +126,13 @@ def test_of_one_run_the_spread_is_assumed(fitted):
     assert fitted(benchmarks()).process_log_sd == pytest.approx(RUN_LOG_SD)
 
 
-@pytest.mark.parametrize(("slower", "sd"), [(1.0, math.sqrt(0.08 / 3)), (2.0, math.sqrt((0.08 + 0.24) / 3))])
+ASSUMED = 2 * 0.18**2
+"""What the assumed spread of two runs adds."""
+
+
+@pytest.mark.parametrize(
+    ("slower", "sd"), [(1.0, math.sqrt(ASSUMED / 3)), (2.0, math.sqrt((ASSUMED + 0.24) / 3))]
+)
 def test_several_runs_show_their_spread(fitted, slower, sd):
     """The assumed spread weighs as much as two runs; hosts twice as slow differ by log(2)."""
     found = fitted(benchmarks(), benchmarks(slower=slower))
@@ -142,7 +148,7 @@ def test_the_spread_is_the_hosts(fitted):
     large = [one for one in slow if one["extra_info"]["batch_size"] == 4096]
     wide = [one for one in large if one["extra_info"]["axes"]["width"] == 1024]
     assert fitted(benchmarks(), [slow[0], *wide]).process_log_sd == pytest.approx(
-        math.sqrt(0.08 / 3), rel=0.05
+        math.sqrt(ASSUMED / 3), rel=0.05
     )
 
 

@@ -9,8 +9,12 @@ from recount import recount, store, stored
 from shared import RESULTS
 
 from breakeven.case import Axes, Cell
-from breakeven.predict.fit import samples_of
+from breakeven.predict.cards import read_card, shipped_cards, write_card
+from breakeven.predict.cells import PredictedCell
+from breakeven.predict.fit import fit_card, samples_of
 from breakeven.predict.formula import Step
+from breakeven.report.speedup import verdict_of
+from breakeven.stats.intervals import RatioInterval
 
 MAX_MEDIAN_ERROR = 1.17
 MIN_COVERAGE = 0.88
@@ -66,6 +70,18 @@ def test_every_way_to_predict(measured):
     assert all(is_as_stored(one, name) for name, one in found.items())
 
 
+@pytest.mark.parametrize(
+    ("name", "runs"), [("h100-16core", ("h100", "variants")), ("h200-16core", ("h200", "wide"))]
+)
+def test_shipped_cards_are_those_of_the_runs(measured, tmp_path, name, runs):
+    """Within a percent, as other versions of numpy and scipy may round."""
+    write_card(fit_card(measured.runs(*runs), measured.counts, name, GPU), tmp_path / "card.json")
+    made, shipped = (vars(read_card(str(path))) for path in (tmp_path / "card.json", shipped_cards()[name]))
+    for field, value in shipped.items():
+        is_number = isinstance(value, float) or field in ("flops_per_s", "log_sds")
+        assert made[field] == (pytest.approx(value, rel=0.01) if is_number else value), field
+
+
 def test_counts_are_those_of_the_benchmarks(measured, tmp_path):
     """Of the smallest cells of every kind; the slow test counts all."""
     cells = {cell.workload: cell for cell in reversed(measured.cells)}.values()
@@ -86,11 +102,23 @@ def test_only_compiled_models_are_not_counted(measured):
 
 def test_every_counted_step_is_used(measured):
     assert len(samples_of(measured.runs("h100"), measured.counts, GPU)) == 57
-    assert len(measured.cpu_s("h100")) == 55  # of which five are in `large.json`
+    assert len(measured.cpu("h100")) == 55  # of which five are in `large.json`
 
 
 def predicted(seconds, cpu_s, low_s=0.5, high_s=2.0):
-    return Predicted(Cell("mlp", Axes(), 8), seconds, Step(1.0, low_s, high_s), cpu_s)
+    """A step that is predicted to take 1 s."""
+    cell, step = Cell("mlp", Axes(), 8), Step(1.0, low_s, high_s)
+    if cpu_s is None:
+        return Predicted(cell, seconds, step, None)
+    low, high = 0.8 * cpu_s / high_s, cpu_s / low_s / 0.8  # with the CPU's own interval
+    verdict = verdict_of(RatioInterval(low, cpu_s, high))
+    compared = PredictedCell(cell, "card", "cpu", cpu_s, cpu_s, cpu_s, step, cpu_s, low, high, verdict)
+    return Predicted(cell, seconds, step, compared)
+
+
+def test_firm_with_the_interval_of_the_cpu():
+    """The step's band alone would be on one side of the CPU's."""
+    assert [predicted(1.0, cpu_s).is_firm for cpu_s in (2.1, 2.6, None)] == [False, True, False]
 
 
 def test_figures():

@@ -58,7 +58,7 @@ def given_paths(text: str) -> BenchPaths:
 def paths_in(command: str) -> BenchPaths | None:
     """Return the files and folders that a command gave pytest; None unless they are in the working directory.
 
-    A path elsewhere is not taken from a run file, since pytest executes what is there.
+    A path elsewhere is not taken from a run file, since pytest executes what is there; and no option is.
     """
     try:
         words = list(_words(command))
@@ -68,6 +68,8 @@ def paths_in(command: str) -> BenchPaths | None:
     for part in _commands(words):
         if part[0] == "cd" and len(part) == 2:
             directory /= part[1]
+        if not _is_here(directory):  # from where Python would import modules
+            return None
         arguments = _after_pytest(part)
         paths = [path for word in _positional(arguments) if (path := _existing(directory, word)) is not None]
         if paths:
@@ -141,9 +143,29 @@ def _positional(words: Sequence[str]) -> Iterator[str]:
 
 def _existing(directory: Path, word: str) -> str | None:
     """Return a path in the working directory that exists: a folder, or a file of Python."""
+    return word if is_bench(directory / word) and _is_here(directory / word) else None
+
+
+def is_bench(path: Path) -> bool:
+    """Return whether a path is a folder, or a file of Python."""
     try:
-        path = (directory / word).resolve()
-        is_bench = path.is_dir() or (path.suffix == ".py" and path.is_file())
+        return path.is_dir() or (path.suffix == ".py" and path.is_file())
     except (OSError, ValueError):  # too long, or with NUL
-        return None
-    return word if is_bench and path.is_relative_to(Path.cwd()) else None
+        return False
+
+
+def as_argument(path: str) -> str:
+    """Return a path as pytest takes it, where it would be an option, or a file of arguments.
+
+    >>> as_argument("-x.py"), as_argument("@x"), as_argument("bench")
+    ('./-x.py', './@x', 'bench')
+    """
+    return f"./{path}" if path.startswith(("-", "@")) else path
+
+
+def _is_here(path: Path) -> bool:
+    """Return whether a path is in the working directory, wherever links lead."""
+    try:
+        return path.resolve().is_relative_to(Path.cwd())
+    except (OSError, ValueError, RuntimeError):  # too long, with NUL, or a loop of links
+        return False

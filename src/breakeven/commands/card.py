@@ -7,7 +7,8 @@ from pathlib import Path
 
 from breakeven.commands.arguments import file_path
 from breakeven.commands.base import OK, print_line, show
-from breakeven.errors import UsageError
+from breakeven.errors import RunFileError, UsageError
+from breakeven.format import one_line
 
 EPILOG = """\
 examples:
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "-o", "--output", type=file_path, required=True, metavar="FILE",
-        help="the card to write; an existing one is replaced",
+        help="the card to write; an existing one is replaced, and no other file",
     )  # fmt: skip
     parser.add_argument("--name", help="the name of the card (default: that of its file)")
     parser.add_argument(
@@ -66,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     from breakeven.runs import reader
 
     output = Path(arguments.output)
+    _raise_if_other(output)
     runs = reader.read(arguments.runs)
     card = fitted(runs, arguments.bench, arguments.name or output.stem, arguments.device)
     try:
@@ -77,3 +79,18 @@ def run(arguments: argparse.Namespace) -> int:
     show(table_section(cards_table([card], "The card"), ""))
     print_line(f"written to {arguments.output}")
     return OK
+
+
+def _raise_if_other(output: Path) -> None:
+    """Raise an error if a card would replace something else, such as a run file."""
+    from breakeven.predict.cards import is_card
+    from breakeven.runs.json_files import load_json
+
+    if not output.is_file() or not output.stat().st_size:
+        return
+    try:
+        is_replaced = is_card(load_json(str(output)))
+    except RunFileError:
+        is_replaced = False
+    if not is_replaced:
+        raise UsageError(f"-o {one_line(output, 200)} exists and is not a card; name another file")

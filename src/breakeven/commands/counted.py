@@ -13,9 +13,9 @@ from typing import Any
 
 from breakeven.case import Cell
 from breakeven.commands.base import notify, status
-from breakeven.commands.bench_paths import REMEDY, BenchPaths, given_paths, paths_in
+from breakeven.commands.bench_paths import REMEDY, BenchPaths, as_argument, given_paths, paths_in
 from breakeven.device_names import processes_of
-from breakeven.experiment.count_request import VARIABLE, CountRequest
+from breakeven.experiment.count_request import MAX_S, VARIABLE, CountRequest
 from breakeven.experiment.shell import Executor, Job, run_in_shell, stopping_on_signals
 from breakeven.format import one_line, plural
 from breakeven.grouping import grouped
@@ -87,17 +87,29 @@ def _counted_in(place: BenchPaths, cells: list[Cell], execute: Executor) -> dict
     models = plural(len({cell.model for cell in cells}), "model")
     notify(f"counting what a step does in {plural(len(cells), 'cell')} of {models}, from {place.label()}")
     plain = {cell: _without_weak(cell) for cell in cells}
-    wanted = list(dict.fromkeys(plain.values()))
+    answers: dict[Cell, FactsOrWhy] = {}
+    while left := [cell for cell in dict.fromkeys(plain.values()) if cell not in answers]:
+        answers |= _in_process(place, left, execute)
+    return {cell: answers[plain[cell]] for cell in cells}
+
+
+def _in_process(place: BenchPaths, cells: Sequence[Cell], execute: Executor) -> dict[Cell, FactsOrWhy]:
+    """Return the answers of one process; where it died, those of the other functions are missing."""
     with closing(ScratchDirectory()) as scratch:
         request = CountRequest(scratch.path)
-        request.write(wanted)
+        request.write(cells)
         log = scratch.path / "log"
         job = Job(_command(place), log, request.answers, {VARIABLE: str(scratch.path), "BREAKEVEN_CASES": ""})
-        with stopping_on_signals(), _progress(request, len(wanted)):
+        with stopping_on_signals(), _progress(request, len(cells)):
             code = execute(job)
-        answers = _read(request, wanted)
-        lost = f"pytest ended with exit code {code} before it was counted{_last_error(log)}"
-    return {cell: answers.get(plain[cell], lost) for cell in cells}
+        answers = _read(request, cells)
+        number, is_late = request.interrupted()
+        problem = f"pytest ended with exit code {code} before it was counted{_last_error(log)}"
+    if is_late:
+        problem = f"counting it took longer than {MAX_S:.0f} s"
+    is_known = number is not None and number < len(cells) and cells[number] not in answers
+    lost = [one for one in cells if not is_known or one.workload == cells[number or 0].workload]
+    return dict.fromkeys(lost, problem) | answers
 
 
 def _without_weak(cell: Cell) -> Cell:
@@ -116,20 +128,24 @@ def _command(place: BenchPaths) -> str:
         "--continue-on-collection-errors",
         "--maxfail=0",
     ]
-    paths = [f"./{path}" if path.startswith("-") else path for path in place.paths]
-    line = shlex.join([*pytest, *paths])
-    return line if place.directory == "." else f"cd {shlex.quote(place.directory)} && {line}"
+    line = shlex.join([*pytest, *map(as_argument, place.paths)])
+    if place.directory == ".":
+        return line
+    return f"cd {shlex.quote(str(Path(place.directory).resolve()))} && {line}"
 
 
 def _read(request: CountRequest, cells: Sequence[Cell]) -> dict[Cell, FactsOrWhy]:
-    """Return the answer of each cell that has one; a line that a crash cut off is none."""
+    """Return the answer of each cell that has one; a line that a crash cut off, or of others, is none."""
     answers: dict[Cell, FactsOrWhy] = {}
-    for line in request.answers.read_bytes().splitlines():
-        with suppress(ValueError):
+    indices = dict(enumerate(cells))
+    for line in request.lines():
+        with suppress(ValueError, TypeError):  # TypeError: no index can be hashed
             found = mapping(parsed(line))
+            cell = indices.get(found.get("cell", -1))
             facts = CaseFacts.of(mapping(found.get("facts")))
             why = found.get("unknown", facts.operators_unknown)
-            answers[cells[found["cell"]]] = facts if why is None else one_line(why, 400)
+            if cell is not None:
+                answers[cell] = facts if why is None else one_line(why, 400)
     return answers
 
 
@@ -152,8 +168,7 @@ def _progress(request: CountRequest, total: int) -> Iterator[None]:
 
     def follow(update: Callable[[str], Any]) -> None:
         while not ended.wait(POLL_S):
-            found = request.answers.read_bytes().count(b"\n")
-            update(f"counted {found} of {total} cells")
+            update(f"counted {len(request.lines())} of {total} cells")
 
     with status(f"counted 0 of {total} cells") as shown:
         thread = threading.Thread(target=follow, args=(shown.update,), daemon=True)

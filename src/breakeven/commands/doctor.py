@@ -89,6 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _against(arguments: argparse.Namespace) -> int:
     from breakeven.commands.find_card import find_card
     from breakeven.doctor import against, against_output
+    from breakeven.experiment.shell import stopping_on_signals
     from breakeven.hardware.devices import accelerator_kind
     from breakeven.hardware.machine import class_facts
     from breakeven.predict.cards import card_of_class, differing_hardware
@@ -107,7 +108,7 @@ def _against(arguments: argparse.Namespace) -> int:
         return NOT_JUDGED
     differences = differing_hardware(card, machine)
     warnings = [f"the card is of other hardware: {'; '.join(differences)}"] if differences else []
-    with status("probe steps") as shown:
+    with stopping_on_signals(), status("probe steps") as shown:  # no process is left over
         found = against.compare_with(
             card, warnings, starting=lambda number: shown.update(f"probe steps, process {number + 1}")
         )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from breakeven.commands.base import notify
+from breakeven.commands.bench_paths import as_argument, is_bench
 from breakeven.errors import UsageError
 from breakeven.experiment.run_command import CommandError
 from breakeven.experiment.shell import Stopped, stopping_on_signals
@@ -42,21 +45,21 @@ def measured(paths: Sequence[str], options: Sequence[str] = (), run: RunPytest |
         CommandError: pytest failed, and measured nothing.
         KeyboardInterrupt: it was stopped; what it has measured is kept.
     """
-    if options and not any(map(is_bench, paths)):
+    if options and not any(map(is_bench, map(Path, paths))):
         raise UsageError(
             f"{one_line(shlex.join(options), 80)!r} after -- are options of pytest, which measures folders "
             "and files of benchmarks; give one, such as bench_mine.py, or leave out the options"
         )
     listed = list(dict.fromkeys(paths))
     _raise_if_lost(listed, options)
-    files = grouped((run_file_of(path), path) for path in listed if is_bench(path))
+    files = grouped((run_file_of(path), path) for path in listed if is_bench(Path(path)))
     for file, of in files.items():
         if len(of) > 1:
             raise UsageError(
                 f"{one_line(' and '.join(of), 200)} would both be measured into {file}; give one of them, "
                 "or a folder that has both"
             )
-    return [_measured(path, options, run or _run) if is_bench(path) else path for path in listed]
+    return [_measured(path, options, run or _run) if is_bench(Path(path)) else path for path in listed]
 
 
 def _raise_if_lost(paths: Sequence[str], options: Sequence[str]) -> None:
@@ -68,7 +71,7 @@ def _raise_if_lost(paths: Sequence[str], options: Sequence[str]) -> None:
                 "file of benchmarks, such as bench_mine.py"
             )
     given = {Path(path).resolve() for path in paths}
-    for path in filter(is_bench, paths):
+    for path in (one for one in paths if is_bench(Path(one))):
         out = run_file_of(path)
         if out.resolve() in given:
             raise UsageError(
@@ -78,14 +81,6 @@ def _raise_if_lost(paths: Sequence[str], options: Sequence[str]) -> None:
             raise UsageError(
                 f"--benchmark-json after --: {one_line(path, 200)} is measured into {out}; leave it out"
             )
-
-
-def is_bench(path: str) -> bool:
-    """Return whether a path is a folder, or a file of Python, and not a run file."""
-    try:
-        return Path(path).is_dir() or (path.endswith(".py") and Path(path).is_file())
-    except (OSError, ValueError):  # too long, or with NUL
-        return False
 
 
 def run_file_of(path: str) -> Path:
@@ -99,8 +94,15 @@ def run_file_of(path: str) -> Path:
 
 def _measured(path: str, options: Sequence[str], run: RunPytest) -> str:
     out = run_file_of(path)
-    bench = f"./{path}" if path.startswith("-") else path
-    command = [sys.executable, "-m", "pytest", bench, f"--benchmark-json={out}", *DEFAULTS, *options]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        as_argument(path),
+        f"--benchmark-json={out}",
+        *DEFAULTS,
+        *options,
+    ]
     notify(f"measuring {one_line(path, 200)} on the CPU, into {out}")
     earlier, is_written = out.replace(f"{out}.old") if out.exists() else None, False
     try:
@@ -123,13 +125,22 @@ def _measured(path: str, options: Sequence[str], run: RunPytest) -> str:
 
 
 def _run(command: Sequence[str]) -> int:
-    """Run a command with its output on standard error; after Ctrl-C, wait until it has kept its results."""
+    """Run a command with its output on standard error.
+
+    A signal is passed on, and it may keep its results; a second one kills it. It has a process group of its
+    own: a terminal would send Ctrl-C to both, and others to this process alone.
+    """
     with stopping_on_signals():
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno())
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), process_group=0
+        )
         try:
             return process.wait()
-        except KeyboardInterrupt as stop:  # a terminal sends Ctrl-C to both
-            if isinstance(stop, Stopped):
-                process.send_signal(stop.number)
-            process.wait()
+        except KeyboardInterrupt as stop:
+            for sent in (stop.number if isinstance(stop, Stopped) else signal.SIGINT, signal.SIGKILL):
+                with suppress(KeyboardInterrupt):
+                    with suppress(ProcessLookupError):
+                        os.killpg(process.pid, sent)
+                    process.wait()
+                    break
             raise

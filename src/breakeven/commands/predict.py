@@ -16,7 +16,7 @@ from breakeven.commands.base import NOT_JUDGED, OK, add_format, notify, print_li
 from breakeven.commands.compare import append_to_summary
 from breakeven.commands.find_card import find_card
 from breakeven.errors import UsageError
-from breakeven.format import one_line
+from breakeven.format import joined, one_line
 
 if TYPE_CHECKING:
     from breakeven.predict.cards import Card
@@ -52,8 +52,11 @@ to measure: what to rent for how many minutes is printed. A prediction is never
 compared with runs, and never enters a history.
 
 A run file without counts gets them from the benchmarks of the same names: those
-of the command that made it, or --bench DIR. Options of pytest for a measurement
-follow --, as in `predict bench_mine.py --on h100-16core -- -k mlp`.
+of the command that made it, or --bench DIR. They are executed, with the axes of
+the file as arguments. A file can only name benchmarks inside the working
+directory, and no options: predict files of others where you trust what is there.
+Options of pytest for a measurement follow --, as in
+`predict bench_mine.py --on h100-16core -- -k mlp`.
 
 exit codes:
   0  written, also when cells are undecided
@@ -196,6 +199,8 @@ def training_steps(text: str) -> int:
 
 def _cards(named: Sequence[str], bench: str | None) -> list[Card]:
     """Return the card of each machine that ``--on`` names."""
+    from breakeven.predict.rent import cases_file
+
     names = [
         name
         for text in named
@@ -206,10 +211,10 @@ def _cards(named: Sequence[str], bench: str | None) -> list[Card]:
             f"--on {one_line(','.join(named), 80)!r} names no machine; `breakeven predict` lists some"
         )
     cards = [find_card(name.strip(), bench) for name in names]
-    labels = [card.name for card in cards]
-    if twice := [label for label in labels if labels.count(label) > 1]:
+    files = [cases_file(card).lower() for card in cards]  # of alike names, one would replace the other's
+    if twice := [card.name for card, file in zip(cards, files, strict=True) if files.count(file) > 1]:
+        named = one_line(joined(list(dict.fromkeys(twice))), 160)
         raise UsageError(
-            f"--on: two machines are named {one_line(twice[0], 80)!r}; give each once, or change the `name` "
-            "in a card's file"
+            f"--on: two machines are named {named}; give each once, or change the `name` in a card's file"
         )
     return cards

@@ -167,28 +167,28 @@ def count_flops(workload: Workload, clock: Clock = time.thread_time) -> Flops | 
     attention mask, or its loss has tensors on the host) is counted while it computes on the CPU, within
     `MAX_COUNT_S`.
     """
-    return counted_on(partial(_count, workload, clock))
+    return first_count(*(partial(_count, workload, clock, device) for device in (META, HOST)))
 
 
-def counted_on(count: Callable[[torch.device], Found], final: Collection[str] = (TOO_LONG,)) -> Found | str:
-    """Return what is counted on the meta device, else on the CPU, or one line that states why neither works.
+def first_count(*attempts: Callable[[], Found], final: Collection[str] = (TOO_LONG,)) -> Found | str:
+    """Return the first count that succeeds, or one line that states why the last one did not.
 
     Args:
-        count: counts on a device.
-        final: the errors after which the CPU is not tried.
+        attempts: count on the meta device first, then with data: a model may raise anything without it.
+        final: the errors after which no other one is made.
     """
-    try:
-        with warnings.catch_warnings(), settings_kept():
-            warnings.simplefilter("ignore")  # shown by the timed rounds; here they could be errors
-            torch.autograd.set_detect_anomaly(False)  # it reads values, which meta tensors do not have
+    reason = ""
+    with warnings.catch_warnings(), settings_kept():
+        warnings.simplefilter("ignore")  # shown by the timed rounds; here they could be errors
+        torch.autograd.set_detect_anomaly(False)  # it reads values, which meta tensors do not have
+        for count in attempts:
             try:
-                return count(META)
-            except Exception as error:  # a model may raise anything without data
-                if str(error) in final:
-                    raise
-            return count(HOST)
-    except Exception as error:
-        return str(error) if isinstance(error, MeasurementError) else error_line(error)
+                return count()
+            except Exception as error:
+                reason = str(error) if isinstance(error, MeasurementError) else error_line(error)
+                if reason in final:
+                    break
+    return reason
 
 
 def moved_bytes(phase: Phase, trainer: Trainer) -> int | None:

@@ -2,6 +2,9 @@
 
 What torch would do on a GPU and not on that device is added here: autocast's casts, the launches of an
 operator on a list of tensors, and what `fused_operators` replaces.
+
+A tensor of integers can be kept on the host with its data, such as the tokens of a text or a mask, at which
+models look. What an operator computes of it and of others is on the meta device.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
@@ -20,6 +24,7 @@ from torch.utils.flop_counter import conv_flop_count, flop_registry
 
 from breakeven.errors import MeasurementError
 from breakeven.hardware.float32 import read_silently
+from breakeven.measure.flops import HOST
 
 LISTS = {1: 110, 2: 64, 3: 48, 4: 36}
 """The most tensors that one launch of an operator on lists takes, by the number of lists (torch's
@@ -37,7 +42,7 @@ _GATHERING = {"embedding", "index", "index_select", "gather", "take_along_dim"}
 """Operators that read of their first tensor only as much as they write."""
 
 _LOW = {
-    "mm", "addmm", "bmm", "baddbmm", "addbmm", "mv", "addmv", "addr", "dot", "convolution",
+    "mm", "addmm", "bmm", "baddbmm", "addbmm", "mv", "addmv", "addr", "convolution",
     "convolution_backward", "_prelu_kernel", "_prelu_kernel_backward",
 }  # fmt: skip
 """Operators that autocast runs in its dtype, and their backward passes."""
@@ -48,6 +53,7 @@ _FULL = {
     "nll_loss_backward", "nll_loss2d_forward", "nll_loss2d_backward", "mse_loss", "mse_loss_backward",
     "smooth_l1_loss", "smooth_l1_loss_backward", "huber_loss", "binary_cross_entropy_with_logits", "pow",
     "exp", "log", "rsqrt", "cumsum", "prod", "norm", "linalg_vector_norm", "softplus", "_cdist_forward",
+    "dot", "vdot",
 }  # fmt: skip
 """Operators that autocast runs in float32."""
 
@@ -85,14 +91,24 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         device: operators on tensors elsewhere do not count.
         autocast: the dtype of autocast, None without.
         check: called before each operator; may raise to end the count.
+        keeps_integers: keep tensors of integers on the host that are moved to the meta device.
+
+    Attributes:
+        autocast: the dtype in which products are computed now, None for that of their tensors.
     """
 
     def __init__(
-        self, device: torch.device, autocast: torch.dtype | None, check: Callable[[], object]
+        self,
+        device: torch.device,
+        autocast: torch.dtype | None,
+        check: Callable[[], object],
+        *,
+        keeps_integers: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.counts = Counts()
-        self._device, self._autocast, self._check = device, autocast, check
+        self.device, self.autocast, self._first_autocast = device, autocast, autocast
+        self._check, self._keeps_integers = check, keeps_integers
         self._casts: dict[Any, torch.Tensor] = {}
         self._is_paused = False
         backends: Any = torch.backends
@@ -102,7 +118,8 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         }
 
     def begin_step(self) -> None:
-        """Forget the weights that autocast has cast in the step before."""
+        """Forget the weights that autocast has cast in the step before, and its dtype then."""
+        self.autocast = self._first_autocast
         self._casts.clear()
 
     @contextmanager
@@ -132,21 +149,45 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def lowered(self, tensors: Iterable[Any]) -> list[Any]:
         """Return the tensors as autocast passes them to a product; a cast is an operator."""
-        return [self._cast(one, self._autocast) for one in tensors]
+        return [self._cast(one, self.autocast) for one in tensors]
 
     def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self._check()
         kwargs = kwargs or {}
         name = func._overloadpacket.__name__
+        if self._keeps_integers:
+            if name == "_to_copy" and kwargs.get("device") == self.device and _is_data(args[0]):
+                return func(*args, **{**kwargs, "device": HOST})  # a copy to the device, as of other tensors
+            args, kwargs = self._on_one_device(name, args, kwargs)
         if self._is_paused or name in _FREE or _is_view(func):
             return func(*args, **kwargs)
-        if self._autocast is not None:
+        if self.autocast is not None:
             args = self._as_autocast(name, args)
         out = func(*args, **kwargs)
         read, written = _tensors((args, kwargs)), _tensors(out)
-        if all(one.device == self._device for one in (*read, *written)) and (read or written):
+        if all(map(self._is_counted, (*read, *written))) and (read or written):
             self._add(func, name, args, kwargs, out, read, written)
         return out
+
+    def _is_counted(self, one: torch.Tensor) -> bool:
+        return one.device == self.device or (self._keeps_integers and _is_data(one))
+
+    def _on_one_device(
+        self, name: str, args: Any, kwargs: Mapping[str, Any]
+    ) -> tuple[Any, Mapping[str, Any]]:
+        """Return the arguments of an operator, of which none is on the host if another one is not.
+
+        Integers that are counted up on the meta device are on the host, too.
+        """
+        if name == "arange" and all(isinstance(one, int) for one in args):
+            return args, {**kwargs, "device": HOST}
+        tensors = _tensors((args, kwargs))
+        on_host = [one for one in tensors if one.device == HOST]
+        if len(on_host) in (0, len(tensors)):
+            return args, kwargs
+        moved = {id(one): torch.empty_like(one, device=self.device) for one in on_host}
+        found: tuple[Any, Mapping[str, Any]] = tree_map(lambda one: moved.get(id(one), one), (args, kwargs))
+        return found
 
     def _add(
         self, func: Any, name: str, args: Any, kwargs: Any, out: Any, read: list[Any], written: list[Any]
@@ -162,7 +203,7 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _as_autocast(self, name: str, args: Any) -> Any:
         if name in _LOW:
-            return tree_map(lambda one: self._cast(one, self._autocast), args)
+            return tree_map(lambda one: self._cast(one, self.autocast), args)
         if name not in _FULL:
             return args
         found = tree_map(lambda one: self._cast(one, torch.float32), args)
@@ -171,7 +212,7 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _cast(self, one: Any, dtype: torch.dtype | None) -> Any:
         is_float = isinstance(one, torch.Tensor) and one.is_floating_point() and one.dtype != torch.float64
-        if dtype is None or not is_float or one.dtype == dtype or one.device != self._device:
+        if dtype is None or not is_float or one.dtype == dtype or one.device != self.device:
             return one
         key = (one.untyped_storage()._cdata, one.storage_offset(), one.numel(), dtype)
         if key not in self._casts:
@@ -206,6 +247,12 @@ def _launches(name: str, args: Any) -> int:
     return launches(lists[0], len(lists)) if lists else 1
 
 
+def _is_data(one: torch.Tensor) -> bool:
+    """Return whether a tensor is of integers on the host."""
+    return one.device == HOST and not (one.is_floating_point() or one.is_complex())
+
+
+@cache
 def _is_view(func: Any) -> bool:
     """Return whether an operator returns a part of its input, and launches nothing."""
     return any(one.alias_info is not None and not one.alias_info.is_write for one in func._schema.returns)

@@ -98,6 +98,18 @@ class Counter:
         self._cells = found
         return result
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection(self) -> Generator[None, object, object]:
+        """Limit the time that the files take to import."""
+        with self._request.current():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Note what is counted, in case that it ends the process, and limit its time."""
+        with self._request.current(self._indices[self._cells[item]]):
+            return (yield)
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Generator[None, None, None]:
         """Restore what the function changes of torch's settings."""

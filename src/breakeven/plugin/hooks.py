@@ -58,7 +58,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     if request is not None:
         from breakeven.plugin.counting import Counter
 
-        pluginmanager.register(Counter(request), COUNTER)
+        with usage_errors():
+            pluginmanager.register(Counter(request), COUNTER)
     if assignment is not None:
         pluginmanager.register(_worker_of(assignment), WORKER)
 

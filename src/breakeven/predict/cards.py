@@ -23,7 +23,7 @@ KIND = "card"
 REMEDY = "make one with `breakeven card RUN... -o card.json`"
 
 LAUNCH_S = (1e-6, 500e-6)
-MAX_FLOPS_PER_S, MAX_BYTES_PER_S = 1e16, 2e13
+MIN_PER_S, MAX_FLOPS_PER_S, MAX_BYTES_PER_S = 1e6, 1e16, 2e13
 """No hardware is outside of these: seconds of a launch, operations and bytes per second."""
 
 Z90 = 1.645
@@ -120,8 +120,8 @@ class Card:
             ("copied_bytes_per_s", self.copied_bytes_per_s, MAX_BYTES_PER_S),
         ]
         for field, rate, limit in rates:
-            if not 0 < rate < limit:
-                return field, f"{rate:.2g} per second, where any hardware has less than {limit:g}"
+            if not MIN_PER_S <= rate < limit:
+                return field, f"{rate:.2g} per second, where any hardware has {MIN_PER_S:g} to {limit:g}"
         return None
 
 
