@@ -54,7 +54,8 @@ compared with runs, and never enters a history.
 A run file without counts gets them from the benchmarks of the same names: those
 of the command that made it, or --bench DIR. They are executed, with the axes of
 the file as arguments. A file can only name benchmarks inside the working
-directory, and no options: predict files of others where you trust what is there.
+directory, and no options: predict files of others where you trust what is
+there.
 Options of pytest for a measurement follow --, as in
 `predict bench_mine.py --on h100-16core -- -k mlp`.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from breakeven.case import Cell
 from breakeven.predict.cards import Card
 from breakeven.predict.formula import Step, predict_step
 from breakeven.predict.work import Work
-from breakeven.report.estimates import Estimate
+from breakeven.report.estimates import MAX_LOG_WIDTH, Estimate
 from breakeven.report.speedup import DeviceVerdict, verdict_of
 from breakeven.stats.intervals import RatioInterval
 
@@ -71,6 +71,8 @@ def predict_cell(card: Card, work: Work, base: Estimate) -> PredictedCell:
         NotPredictedError: as `predict_step`.
     """
     step = predict_step(card, work, base.key.batch_size)
+    if not base.judged:
+        step = replace(step, widened=(*step.widened, f"{base.key.device}'s time differs without bounds"))
     low_s, high_s = _interval(base)
     speedup = base.median_s / step.seconds
     # Independent errors, in logarithms: the ends farthest from each other would be too far apart.
@@ -93,7 +95,8 @@ def predict_cell(card: Card, work: Work, base: Estimate) -> PredictedCell:
 
 
 def _interval(base: Estimate) -> tuple[float, float]:
-    """Return the 90% interval of a measured time, whose own one is of 95%."""
-    ends = (base.low_s or base.median_s, base.high_s or base.median_s)
+    """Return the 90% interval of a measured time, whose own one is of 95%; a wide one where it has none."""
+    factor = math.exp(MAX_LOG_WIDTH)
+    ends = (base.low_s or base.median_s / factor, base.high_s or base.median_s * factor)
     low_s, high_s = (base.median_s * (end_s / base.median_s) ** OF_95 for end_s in ends)
     return low_s, high_s

@@ -33,7 +33,7 @@ from breakeven.runs.look import busy_lines
 from breakeven.runs.machine import Machine
 from breakeven.runs.schema import CaseFacts
 
-_NO_INTERVAL = "its time on {device} has no interval; measure it in more processes"
+_NO_TIME = "its time on {device} is 0: too short for the clock"
 _MEASURE = "pytest bench --breakeven-devices=cpu --breakeven-phases=train --benchmark-json=FILE"
 
 
@@ -194,8 +194,8 @@ def _cells(
         if work is None:
             why = counts.unknown.get(base.key.cell) or facts.operators_unknown
             missing[base.key.cell] = why or "its training step was not counted"
-        elif not base.judged:
-            missing[base.key.cell] = _NO_INTERVAL.format(device=base.key.device)
+        elif base.median_s <= 0:
+            missing[base.key.cell] = _NO_TIME.format(device=base.key.device)
         else:
             for card in cards:
                 line = found.setdefault((base.key.model, card.name), [])
