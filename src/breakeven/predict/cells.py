@@ -9,9 +9,9 @@ from breakeven.case import Cell
 from breakeven.predict.cards import Card
 from breakeven.predict.formula import Step, predict_step
 from breakeven.predict.work import Work
-from breakeven.report.estimates import MAX_LOG_WIDTH, Estimate
+from breakeven.report.estimates import Estimate
 from breakeven.report.speedup import DeviceVerdict, verdict_of
-from breakeven.stats.intervals import RatioInterval
+from breakeven.stats.intervals import MAX_LOG_WIDTH, RatioInterval
 
 OF_95 = 1.645 / 1.960
 """The width of a normal 90% interval, as a part of that of its 95% interval."""
@@ -72,7 +72,7 @@ def predict_cell(card: Card, work: Work, base: Estimate) -> PredictedCell:
     """
     step = predict_step(card, work, base.key.batch_size)
     if not base.judged:
-        step = replace(step, widened=(*step.widened, f"{base.key.device}'s time differs without bounds"))
+        step = replace(step, widened=(*step.widened, f"{base.key.device}'s own time has no interval"))
     low_s, high_s = _interval(base)
     speedup = base.median_s / step.seconds
     # Independent errors, in logarithms: the ends farthest from each other would be too far apart.
