@@ -347,6 +347,16 @@ def test_prediction_is_not_a_run(run, h100, planted, capsys, command):
     assert "out/predictions.json: is a prediction, which is never used as a run; give a file that" in line
 
 
+def test_card_is_not_a_run(tmp_path, capsys):
+    path = tmp_path / "box.json"
+    write_card(card("box"), path)
+    assert main(["report", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (
+        "box.json: is a card, which `breakeven predict --on` takes, and not a run; give a file that" in line
+    )
+
+
 def test_sweep_of_the_run(run, h100, planted, tmp_path, capsys):
     """The command to run there collects the cells as the run did."""
     planted(h100_16core=(2e-3, 0.0, 2.0))

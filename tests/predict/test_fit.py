@@ -9,7 +9,16 @@ import pytest
 
 from breakeven.case import Axes, Cell
 from breakeven.errors import DifferentMachinesError, UsageError
-from breakeven.predict.fit import MIN_BAND_LOG, RUN_LOG_SD, Fit, Sample, fit_card, left_out, samples_of
+from breakeven.predict.fit import (
+    MIN_BAND_LOG,
+    MIN_BAND_OF_FEW_LOG,
+    RUN_LOG_SD,
+    Fit,
+    Sample,
+    fit_card,
+    left_out,
+    samples_of,
+)
 from breakeven.predict.formula import UNSEEN_FLOPS_PER_S, UNSEEN_LOG_SD, predict_step
 from breakeven.predict.work import Work
 from breakeven.runs.reader import read_run
@@ -77,6 +86,11 @@ def test_the_rates_are_found(fitted):
     assert (found.cells, found.models, found.runs, found.processes) == (18, 6, 1, 1)
     assert found.batch_sizes == (1, 4096)
     assert found.low_log == -found.high_log == -MIN_BAND_LOG
+
+
+def test_few_kinds_of_models_show_little_of_others(fitted):
+    two = [one for one in benchmarks() if one["extra_info"]["workload"] != "wide"]
+    assert fitted(two).high_log == MIN_BAND_OF_FEW_LOG > MIN_BAND_LOG
 
 
 @pytest.mark.parametrize("speed", [0.02, 10])

@@ -97,7 +97,7 @@ def test_step_without_operators(tmp_path, monkeypatch):
 
 
 def test_without_an_interval(planted, tmp_path):
-    """Two rounds give none: the step is predicted, and its speedup may be anything within a thousand times."""
+    """Two rounds give none: the step is predicted, and its speedup may be anything."""
     planted(h100_16core=(2e-3, 0.0, 2.0))
     content = cpu_run()
     content["benchmarks"][0]["stats"]["data"] = [1e-4, 1.1e-4]

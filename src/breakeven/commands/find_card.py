@@ -29,7 +29,7 @@ def find_card(name: str, bench: str | None = None, option: str = "--on") -> Card
         UsageError: it is neither a name nor a file, or no card can be fitted to the run.
         RunFileError: the file is neither a card nor a run.
     """
-    from breakeven.predict.cards import card_of, read_card, shipped_cards
+    from breakeven.predict.cards import REMEDY, card_of, read_card, shipped_cards
     from breakeven.runs import reader
     from breakeven.runs.json_files import load_json, mapping
 
@@ -43,7 +43,7 @@ def find_card(name: str, bench: str | None = None, option: str = "--on") -> Card
             f"{option} {one_line(name, 100)!r}: neither a card that comes with breakeven nor a file; {hint}"
             f"{'' if similar else ', or give a card file or a run file of the machine'}"
         )
-    content = load_json(name)
+    content = load_json(name, f"give a card or a run file; {REMEDY}")
     if "benchmarks" not in mapping(content):
         return card_of(content, name)
     return fitted(reader.read([name]), bench, _label(Path(name)))

@@ -51,8 +51,8 @@ there are several runs; and the number of runs that this weighs as much as. It i
 0.20 on the H100, and 0.16 on the H200."""
 
 MIN_CELLS, MIN_MODELS = 8, 2
-MIN_BAND_LOG = math.log(1.4)
-"""A band is at least this wide to each side."""
+MIN_BAND_LOG, MIN_BAND_OF_FEW_LOG, FEW_KINDS = math.log(1.4), math.log(2.0), 3
+"""How far a band reaches to each side at least; farther with few kinds of models, which show less of others."""
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ def left_out(samples: Sequence[Sample]) -> Iterator[tuple[list[Sample], list[Sam
 
     Where there are fewer than three kinds, each model is left out.
     """
-    is_many = len({sample.cell.workload for sample in samples}) > 2
+    is_many = _kinds(samples) >= FEW_KINDS
     kinds = [sample.cell.workload if is_many else sample.cell.model for sample in samples]
     for left in dict.fromkeys(kinds):
         others = [one for one, kind in zip(samples, kinds, strict=True) if kind != left]
@@ -288,7 +288,12 @@ def _reach(samples: Sequence[Sample], card: Card) -> float:
             end = step.high_s if apart > 0 else step.low_s
             beyond.append(math.sqrt(max(0.0, apart**2 - math.log(end / step.seconds) ** 2)))
     ranked = sorted(beyond)
-    return max(MIN_BAND_LOG, ranked[min(len(ranked), math.ceil(0.9 * (len(ranked) + 1))) - 1])
+    least = MIN_BAND_LOG if _kinds(samples) >= FEW_KINDS else MIN_BAND_OF_FEW_LOG
+    return max(least, ranked[min(len(ranked), math.ceil(0.9 * (len(ranked) + 1))) - 1])
+
+
+def _kinds(samples: Sequence[Sample]) -> int:
+    return len({sample.cell.workload for sample in samples})
 
 
 def _raise_if_impossible(card: Card) -> None:

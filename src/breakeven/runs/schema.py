@@ -364,6 +364,8 @@ def _pooled(first: CaseResult, second: CaseResult) -> CaseResult:
 def _benchmarks(content: Any, place: Place) -> Iterator[tuple[Mapping[str, Any], Place]]:
     if mapping(content).get("predicted") is True:
         place.refuse("is a prediction, which is never used as a run", NOT_OURS)
+    if mapping(content).get("kind") == "card":
+        place.refuse("is a card, which `breakeven predict --on` takes, and not a run", NOT_OURS)
     if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
         place.refuse("is not a pytest-benchmark file (no list of `benchmarks`)", NOT_OURS)
     for index, benchmark in enumerate(content["benchmarks"]):
