@@ -52,7 +52,7 @@ there are several runs; and the number of runs that this weighs as much as. It i
 
 MIN_CELLS, MIN_MODELS = 8, 2
 MIN_BAND_LOG, MIN_BAND_OF_FEW_LOG, FEW_KINDS = math.log(1.4), math.log(2.0), 3
-"""How far a band reaches to each side at least; farther with few kinds of models, which show less of others."""
+"""A band reaches this far to each side at least, and farther with few kinds of models, which show less."""
 
 
 @dataclass(frozen=True)
