@@ -175,7 +175,8 @@ class _HostTensor(torch.Tensor):
     def to(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         if self.is_meta:
             return super().to(*args, **kwargs)
-        self.on_move()
+        if torch.device(args[0]).type != "meta":
+            self.on_move()
         return self.as_subclass(torch.Tensor).to(*args, **kwargs)
 
     def pin_memory(self, *args: Any) -> torch.Tensor:
@@ -223,10 +224,14 @@ class _Optimizer(torch.optim.SGD):
         super().__init__(parameters, lr=0.01)
         self.device, self.costs = device, costs
 
+    def _enqueue(self, seconds: float) -> None:
+        if not self.param_groups[0]["params"][0].is_meta:
+            self.device.enqueue(seconds)
+
     def zero_grad(self, set_to_none: bool = True) -> None:
-        self.device.enqueue(self.costs.zero_grad)
+        self._enqueue(self.costs.zero_grad)
         super().zero_grad(set_to_none)
 
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        self.device.enqueue(self.costs.step)
+        self._enqueue(self.costs.step)
         super().step(closure)
