@@ -3,6 +3,7 @@
 import io
 import resource
 import signal
+from functools import partial
 from unittest.mock import Mock
 
 import pytest
@@ -164,10 +165,11 @@ def bench_later(train_benchmark, batch_size):
 @pytest.mark.parametrize(
     "name", ["SIGTERM", "SIGHUP", *(pytest.param(n, marks=pytest.mark.slow) for n in ("SIGQUIT", "SIGXCPU"))]
 )
-def test_signals(bench, name):
+def test_signals(bench, request, name):
     """What ends a process ends a run as Ctrl-C does."""
     number = getattr(signal, name)
-    before = signal.getsignal(number)
+    request.addfinalizer(partial(signal.signal, number, signal.getsignal(number)))
+    signal.signal(number, signal.SIG_DFL)  # one that is ignored, as under nohup, stays ignored
 
     result = bench.write(f"""
 @pytest.mark.sweep(batch_size=[1, 2])
@@ -180,7 +182,7 @@ def bench_canceled(train_benchmark, batch_size):
 
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert bench.timed() == ["bench_canceled[1-cpu@1-train]"]
-    assert signal.getsignal(number) is before
+    assert signal.getsignal(number) is signal.SIG_DFL
 
 
 class Unread(io.StringIO):
