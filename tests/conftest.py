@@ -195,6 +195,8 @@ def bench(torch_is_loaded, quick_cells, pytester, monkeypatch):
     # No case needs warm caches, and no two canaries are compared.
     monkeypatch.setattr("breakeven.measure.runner.min_warmup", lambda *_, **__: MinWarmup(seconds=0))
     monkeypatch.setattr("breakeven.measure.canary.MAX_S", 0)
+    # Counting what a step does takes longer than its rounds; `tests/measure` counts.
+    monkeypatch.setattr("breakeven.measure.runner.CountedModels", lambda: Mock(facts=lambda *_: {}))
     return Bench(pytester)
 
 

@@ -43,7 +43,7 @@ RUNS = {
 }
 
 
-EVERY_DAY = {("models", "light"), ("two machines", "dark"), ("unfit", "phone")}
+EVERY_DAY = {("two rounds", "light"), ("two machines", "dark"), ("unfit", "phone")}
 CASES = [
     pytest.param(name, mode, marks=() if (name, mode) in EVERY_DAY else pytest.mark.slow)
     for name in RUNS

@@ -158,6 +158,7 @@ def pytest_collection_modifyitems(items):
 """
 
 
+@pytest.mark.slow
 def test_other_orders_do_not_matter(bench):
     """A plugin that shuffles tests changes nothing: a machine's drift is that of the seeded order."""
     bench.write(GRID).run("--breakeven-seed=3")

@@ -94,7 +94,7 @@ def test_equal_devices_over_few_runs(runs):
     assert wrong / 400 <= 0.08
 
 
-@pytest.mark.parametrize("runs", [2, pytest.param(3, marks=pytest.mark.slow), 5])
+@pytest.mark.parametrize("runs", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 5))])
 def test_break_even_over_few_runs(runs):
     """Its interval contains the true one in at least 91% of models."""
     equal_at_100 = {"cpu": (20, 1), "cuda": (100, 0.2)}
