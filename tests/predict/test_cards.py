@@ -7,27 +7,17 @@ from dataclasses import replace
 import pytest
 
 from breakeven.errors import NewerSchemaError, RunFileError
-from breakeven.predict.cards import Card, Number, read_card, shipped_cards, write_card
+from breakeven.predict.cards import Number, read_card, shipped_cards, write_card
+from support.predictions import card
 
-CARD = Card(
-    name="box",
-    hardware="EPYC, 16 cores, H100",
-    class_id="abc",
-    device="cuda",
-    machine={"cpu": "EPYC", "gpu": "H100"},
+CARD = card(
+    "box",
     launch_s=42e-6,
     flops_per_s={"float32": 4e13, "bfloat16": 4e14},
-    bytes_per_s=2e12,
     copied_bytes_per_s=1.25e10,
-    process_log_sd=0.2,
     low_log=-0.4,
     high_log=0.4,
     log_sds={"launches": 0.05, "memory": 0.3, "copy": 0.2, "float32": 0.1, "bfloat16": 0.5},
-    cells=50,
-    models=12,
-    runs=2,
-    processes=6,
-    batch_sizes=(1, 65536),
 )
 
 
@@ -123,9 +113,9 @@ def test_damaged(tmp_path, text, problem):
 
 
 def test_texts_are_one_line(tmp_path):
-    card = read_card(written(tmp_path, name="box\n::error::", hardware="EPYC\x1b[2J"))
-    assert "\n" not in card.name
-    assert "\x1b" not in card.hardware
+    found = read_card(written(tmp_path, name="box\n::error::", hardware="EPYC\x1b[2J"))
+    assert "\n" not in found.name
+    assert "\x1b" not in found.hardware
 
 
 def test_shipped_cards_are_read():

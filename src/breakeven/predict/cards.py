@@ -42,6 +42,11 @@ class Number(StrEnum):
     COPY = "copy"
 
 
+_Name = Annotated[str, msgspec.Meta(min_length=1)]
+_Deviation = Annotated[float, msgspec.Meta(ge=0, le=10)]
+_Count = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+
+
 @dataclass(frozen=True)
 class Card:
     """The rates of a machine with an accelerator, fitted from its run files, and how far they miss.
@@ -56,24 +61,24 @@ class Card:
     host's among them.
     """
 
-    name: str
+    name: _Name
     hardware: str
     class_id: str
-    device: str
+    device: _Name
     machine: Mapping[str, Any]
-    launch_s: float
-    flops_per_s: Mapping[str, float]
-    bytes_per_s: float
-    copied_bytes_per_s: float
-    process_log_sd: float
-    low_log: float
-    high_log: float
-    log_sds: Mapping[str, float]
-    cells: int
-    models: int
-    runs: int
-    processes: int
-    batch_sizes: tuple[int, int]
+    launch_s: Amount
+    flops_per_s: Mapping[str, Amount]
+    bytes_per_s: Amount
+    copied_bytes_per_s: Amount
+    process_log_sd: _Deviation
+    low_log: Annotated[float, msgspec.Meta(ge=-10, le=0)]
+    high_log: _Deviation
+    log_sds: Mapping[str, _Deviation]
+    cells: _Count
+    models: _Count
+    runs: _Count
+    processes: _Count
+    batch_sizes: tuple[_Count, _Count]
 
     def value(self, number: Number, format_: str = "") -> float:
         """Return a number: seconds of a launch, or a rate; of arithmetic that of one format."""
@@ -110,10 +115,8 @@ class Card:
         """
         low, high = LAUNCH_S
         if not low <= self.launch_s <= high:
-            return (
-                "launch_s",
-                f"{self.launch_s:.2g} s for a launch, where any host needs {low:g} to {high:g} s",
-            )
+            problem = f"{self.launch_s:.2g} s for a launch, where any host needs {low:g} to {high:g} s"
+            return "launch_s", problem
         rates = [
             *((f"flops_per_s.{name}", rate, MAX_FLOPS_PER_S) for name, rate in self.flops_per_s.items()),
             ("bytes_per_s", self.bytes_per_s, MAX_BYTES_PER_S),
@@ -123,32 +126,6 @@ class Card:
             if not MIN_PER_S <= rate < limit:
                 return field, f"{rate:.2g} per second, where any hardware has {MIN_PER_S:g} to {limit:g}"
         return None
-
-
-_Deviation = Annotated[float, msgspec.Meta(ge=0, le=10)]
-_Count = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
-
-
-class _StoredCard(msgspec.Struct):
-    schema: _Count
-    name: Annotated[str, msgspec.Meta(min_length=1)]
-    hardware: str
-    class_id: str
-    device: Annotated[str, msgspec.Meta(min_length=1)]
-    machine: dict[str, Any]
-    launch_s: Amount
-    flops_per_s: dict[str, Amount]
-    bytes_per_s: Amount
-    copied_bytes_per_s: Amount
-    process_log_sd: _Deviation
-    low_log: Annotated[float, msgspec.Meta(ge=-10, le=0)]
-    high_log: _Deviation
-    log_sds: dict[str, _Deviation]
-    cells: _Count
-    models: _Count
-    runs: _Count
-    processes: _Count
-    batch_sizes: tuple[_Count, _Count]
 
 
 def read_card(path: str) -> Card:
@@ -174,15 +151,14 @@ def card_of(content: Any, path: str) -> Card:
     place = Place(path)
     if not is_card(content):
         place.refuse('is not a card (no "kind": "card")', REMEDY)
-    place.refuse_newer(place.at("schema").decode(content.get("schema"), int, REMEDY))
-    stored = place.decode(content, _StoredCard, REMEDY)
+    place.refuse_newer(place.at("schema").decode(content.get("schema"), _Count, REMEDY))
+    stored = place.decode(content, Card, REMEDY)
     missing = {"launches", "memory", "copy", *stored.flops_per_s} - stored.log_sds.keys()
     if missing:
         place.at("log_sds").refuse(f"{one_line(min(missing), 60)} is missing", REMEDY)
-    fields = {name: getattr(stored, name) for name in stored.__struct_fields__ if name != "schema"}
-    for name in ("name", "hardware", "class_id", "device"):
-        fields[name] = one_line(fields[name], 200)
-    card = Card(**fields)
+    shown = ("name", "hardware", "class_id", "device")
+    texts: dict[str, Any] = {field: one_line(getattr(stored, field), 200) for field in shown}
+    card = replace(stored, **texts)
     problem = card.impossible()
     if problem is not None:
         place.at(problem[0]).refuse(problem[1], REMEDY)
