@@ -155,6 +155,16 @@ def test_quoted_figures_of_the_history():
     assert whole["peak_memory_bytes"] < whole["bound_bytes"]
 
 
+def test_quoted_figures_of_predictions():
+    figures = json.loads((ROOT / "results" / "harness" / "prediction.json").read_text())["figures"]
+    flat = " ".join(README.split())
+    found = figures["H100, each model left out"]
+    assert f"On the H100, {found['cells']} measured steps were predicted" in flat
+    assert f"the median error is {found['median_error'] - 1:.0%}, and {found['coverage']:.0%} of the" in flat
+    assert f"Of the {found['with_cpu']} that the CPU ran too, {found['firm']} get a firm verdict" in flat
+    assert found["wrong"] == []
+
+
 QUOTED = "h200-16core"
 RESULTS = {
     QUOTED: ("run.json", "wide.json"),
