@@ -28,8 +28,8 @@ hold that, so it holds more than 90% of the models that were left out of the sam
 CARD_HEADS = "card; us per launch; TFLOP/s; memory TB/s; copy GB/s; band x/: in a run; from run to run"
 CARDS = """\
 Each rate is known within the factor in brackets (90%): 12 is what the fit assumes of a rate that limits no
-measured step. Launches take the host's time, whatever the GPU: that of these two hosts, Xeons of the same clock, is
-nearly the same. Other hosts were not measured."""
+measured step. Launches take the host's time, whatever the GPU: that of these two hosts, Xeons of the same
+clock, is nearly the same. Other hosts were not measured."""
 OTHER = """\
 Median error and coverage: of left-out models on the H100 and on the H200, and of the variants by the H100's
 card. The constants were chosen on the H100."""
